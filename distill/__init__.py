@@ -1,0 +1,3 @@
+"""Distil an English sentence-embedding model into a multilingual student."""
+
+__version__ = "0.1.0"

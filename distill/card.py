@@ -1,0 +1,122 @@
+"""The model card: what the model is, how to use it, what it was made from, how it scores."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from distill import __version__
+from distill.corpora import Corpus
+from distill.evaluate import Score
+from distill.recipe import Recipe
+from distill.report import TITLES, corpora_markdown, score_markdown
+
+LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "tokenizers")
+
+
+def usage(path: str) -> str:
+    """Return the three lines of Python that use a model."""
+    return (
+        "from sentence_transformers import SentenceTransformer\n"
+        f'model = SentenceTransformer("{path}")\n'
+        'print(model.similarity(model.encode(["A cat is sleeping."]), model.encode(["Кіт спить."])))'
+    )
+
+
+def model_card(
+    recipe: Recipe,
+    corpora: Sequence[Corpus],
+    scores: Sequence[Score],
+    models: Sequence[str],
+    sizes: Mapping[str, Any],
+    facts: Mapping[str, str],
+    recipe_yaml: str,
+) -> str:
+    """Return the README of a model: YAML front matter and Markdown.
+
+    Args:
+        recipe: the recipe of the run.
+        corpora: what it was trained on.
+        scores: all scores.
+        models: columns of the score table; the last is the student.
+        sizes: parameters and shape of the student.
+        facts: name → value of further facts, such as training time and command.
+        recipe_yaml: the resolved recipe.
+    """
+    hub_sets = [section.hub for section in recipe.corpora.values() if section.hub]
+    student = models[-1]
+    data = ModelCardData(
+        language=["en", *recipe.languages],
+        license=recipe.license,
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        tags=["sentence-transformers", "feature-extraction", "multilingual", "knowledge-distillation"],
+        base_model=recipe.teacher.model,
+        datasets=hub_sets or None,
+        model_name=recipe.name,
+        eval_results=[
+            EvalResult(
+                task_type="sentence-similarity",
+                dataset_type=score.suite,
+                dataset_name=f"{score.suite} {score.pair}",
+                dataset_config=score.pair,
+                metric_type=score.metric,
+                metric_name=TITLES[score.metric],
+                metric_value=score.value,
+            )
+            for score in scores
+            if score.model == student
+        ]
+        or None,
+    )
+    languages = ", ".join(recipe.languages)
+    facts = {
+        "parameters": f"{sizes['parameters']:,} ({sizes['embedding_parameters']:,} of them token embeddings)",
+        "vector": f"{sizes['dimension']} dimensions",
+        "longest input": f"{sizes['max_tokens']} tokens",
+        **facts,
+        "distill": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+    }
+    lines = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    licence = recipe.license or "not stated: the licences of the teacher and of the corpora apply"
+    return f"""---
+{data.to_yaml()}
+---
+
+# {recipe.name}
+
+A sentence-embedding model for English and {languages}: it puts a sentence and its translations where
+[{recipe.teacher.model}](https://huggingface.co/{recipe.teacher.model}) puts the English one
+([Reimers & Gurevych 2020](https://arxiv.org/abs/2004.09813)).
+
+```python
+{usage(recipe.name)}
+```
+
+## Scores
+
+{score_markdown(scores, models)}
+
+## Training data
+
+{corpora_markdown(corpora)}
+
+## Facts
+
+| | |
+|---|---|
+{lines}
+| licence | {licence} |
+
+## Recipe
+
+```yaml
+{recipe_yaml.strip()}
+```
+"""

@@ -1,0 +1,201 @@
+"""The command line. Heavy imports live inside the commands: `distill --help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from distill import __version__
+from distill.errors import DistillError
+
+if TYPE_CHECKING:
+    from distill.pipeline import Outcome, Plan
+
+SET_HELP = "Override a key of the recipe, such as training.epochs=2. Can be given several times."
+
+
+class Commands(click.Group):
+    """A group whose commands end with a clear message and exit code 2 when the user can mend the error."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except DistillError as error:
+            click.secho(f"error: {error}", fg="red", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; `--resume` goes on from the last checkpoint", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="distill")
+def main() -> None:
+    """Distil an English sentence-embedding model into a multilingual student.
+
+    A recipe (YAML) says which teacher, student, corpora and training; one command runs it:
+
+        distill run recipes/quickstart.yaml
+    """
+    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("distill").setLevel(logging.INFO)
+
+
+@main.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=SET_HELP)
+@click.option("--resume", "mode", flag_value="resume", help="Go on from the last checkpoint of a killed run.")
+@click.option("--fresh", "mode", flag_value="fresh", help="Move an older run of this name aside and start anew.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, with timings of a few steps.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train in this many processes.",
+)
+def run(recipe: Path, overrides: tuple[str, ...], mode: str | None, dry_run: bool, processes: int) -> None:
+    """Make a student from RECIPE: corpora, teacher vectors, training, scores, report."""
+    from distill.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+    if processes > 1 and "RANK" not in os.environ:
+        from distill.launch import launch
+
+        sys.exit(launch(sys.argv[1:], processes))
+    if int(os.environ.get("RANK", "0")) > 0:
+        logging.getLogger("distill").setLevel(logging.ERROR)
+    quiet_libraries()
+    from distill.pipeline import plan_run, run_recipe
+
+    if dry_run:
+        show_plan(plan_run(loaded))
+        return
+    outcome = run_recipe(loaded, mode=mode or "new", command=shlex.join(["distill", *sys.argv[1:]]))  # type: ignore[arg-type]
+    if outcome.scores:
+        show_outcome(outcome)
+
+
+@main.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=SET_HELP)
+def check(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Check RECIPE for mistakes without loading anything."""
+    from distill.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+    click.echo(
+        f"{recipe} is a valid recipe: {loaded.student.kind} student of {loaded.teacher.model} for {', '.join(loaded.languages)}"
+    )
+    for name, corpus in loaded.corpora.items():
+        click.echo(f"  {name}: {corpus.source} ({', '.join(corpus.languages)})")
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    from distill.recipe import recipe_schema
+
+    click.echo(json.dumps(recipe_schema(), indent=2))
+
+
+@main.group()
+def cache() -> None:
+    """See and clear what is stored: teacher vectors, tokens and corpora."""
+
+
+@cache.command("ls")
+def cache_ls() -> None:
+    """List the stores, largest first."""
+    from distill.store import cache_root, list_stores
+
+    stores = list_stores()
+    for store in stores:
+        what = store.identity.get("model") or store.identity.get("hub") or store.identity.get("files") or ""
+        if isinstance(what, list):
+            what = ", ".join(name for name, _ in what)
+        click.echo(f"{store.id}  {store.kind:8}  {store.texts:>10,} texts  {store.bytes / 1e6:>9,.1f} MB  {what}")
+    total = sum(store.bytes for store in stores)
+    click.echo(f"{len(stores)} stores, {total / 1e6:,.1f} MB in {cache_root()}")
+
+
+@cache.command("rm")
+@click.argument("ids", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Remove all stores.")
+@click.option("--kind", type=click.Choice(["vectors", "tokens", "corpora"]), help="Remove all stores of one kind.")
+def cache_rm(ids: tuple[str, ...], everything: bool, kind: str | None) -> None:
+    """Remove stores by the IDS that `distill cache ls` shows (their beginnings will do)."""
+    from distill.store import list_stores, remove_stores
+
+    stores = list_stores()
+    if not (ids or everything or kind):
+        raise DistillError("distill cache rm", "nothing to remove", expected="ids, --kind or --all")
+    for wanted in ids:
+        if not any(store.id.startswith(wanted) for store in stores):
+            raise DistillError(
+                "distill cache rm", f"no store {wanted!r}", expected="an id that `distill cache ls` shows"
+            )
+    chosen = [s for s in stores if everything or s.kind == kind or any(s.id.startswith(i) for i in ids)]
+    freed = remove_stores(chosen)
+    click.echo(f"{len(chosen)} stores removed, {freed / 1e6:,.1f} MB freed")
+
+
+def quiet_libraries() -> None:
+    """Keep the progress bars and notices of libraries out of this program's output."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    datasets.disable_progress_bars()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """Print the scores of a finished run, where the model is, and how to use it."""
+    from rich.console import Console
+
+    from distill.card import usage
+    from distill.pipeline import MODELS
+    from distill.report import corpora_table, score_table
+
+    console = Console()
+    if outcome.corpora:
+        console.print(corpora_table(outcome.corpora))
+    console.print(score_table(outcome.scores, MODELS))
+    for name, value in outcome.facts.items():
+        console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nThe model is in {outcome.model}; report.md and scores.json are beside it. To use it:\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(usage(str(outcome.model)), highlight=False, markup=False, soft_wrap=True)
+
+
+def show_plan(plan: Plan) -> None:
+    """Print what a run would do."""
+    from rich.console import Console
+
+    from distill.progress import duration
+    from distill.report import corpora_table
+
+    console = Console()
+    console.print(corpora_table(plan.corpora))
+    lines = [
+        f"student: {plan.sizes['parameters']:,} parameters, {plan.sizes['vocabulary']:,} pieces, {plan.sizes['dimension']} dimensions",
+        f"teacher vectors to compute: {plan.vectors:,}, about {duration(plan.vectors_seconds)}",
+        f"training: {plan.steps:,} steps, about {duration(plan.training_seconds)} (from a few timed steps)",
+        "nothing was trained or written: leave out --dry-run to run it",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)

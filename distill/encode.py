@@ -1,0 +1,110 @@
+"""Running an encoder fast: precision by hardware, padding by length, vectors of many texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import PreTrainedModel
+
+from distill.attention import use_short_attention
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Features = dict[str, torch.Tensor]
+Vectors = npt.NDArray[np.float32]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+TOKENS_PER_BATCH = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}
+
+
+def best_precision(wanted: str, device: torch.device) -> Precision:
+    """Return the number format for matrix products: the one asked for, or for `auto` the fastest safe one.
+
+    bf16 on GPUs and CPUs that compute in it, fp16 on older GPUs, else fp32.
+    """
+    if wanted != "auto":
+        return wanted  # type: ignore[return-value]
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return "bf16"
+    return "fp32"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Return the context in which matrix products are computed in a precision."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def pad(ids: Sequence[npt.NDArray[np.int32]], pad_id: int) -> Features:
+    """Return token ids of different lengths as `input_ids` and `attention_mask`, both (n, longest)."""
+    lengths = np.fromiter((len(row) for row in ids), np.int64, len(ids))
+    mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+    padded = np.full(mask.shape, pad_id, np.int64)
+    padded[mask] = np.concatenate(ids) if ids else 0
+    return {"input_ids": torch.from_numpy(padded), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
+
+
+def length_batches(lengths: npt.NDArray[np.int32], tokens: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield row numbers from long to short, so many at a time that a padded batch has about `tokens` tokens."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, tokens // max(1, int(lengths[order[start]])))
+        yield order[start : start + size]
+        start += size
+
+
+def encode(
+    model: SentenceTransformer,
+    texts: Sequence[str],
+    *,
+    precision: Precision = "fp32",
+    prompt: str = "",
+    progress: Callable[[int], None] | None = None,
+) -> Vectors:
+    """Return the sentence vectors of texts, shape (n, dimension), as the model itself makes them.
+
+    Args:
+        model: any sentence-transformers model.
+        texts: what to encode; a text that occurs more than once is encoded once.
+        precision: number format of the matrix products; vectors come in float32.
+        prompt: text put before each text.
+        progress: called with the number of distinct texts done.
+    """
+    distinct = list(dict.fromkeys(texts))
+    lengths = np.fromiter((len(text.encode()) // 4 + 2 for text in distinct), np.int32, len(distinct))
+    device = model.device
+    model.eval()
+    vectors: Vectors | None = None
+    done = 0
+    with torch.inference_mode(), autocast(device, precision):
+        for rows in length_batches(lengths, TOKENS_PER_BATCH.get(device.type, 4_096)):
+            features = model.preprocess([distinct[row] for row in rows], prompt=prompt or None)
+            features = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
+            out = model(features)["sentence_embedding"].float().cpu().numpy()
+            if vectors is None:
+                vectors = np.empty((len(distinct), out.shape[1]), np.float32)
+            vectors[rows] = out
+            done += len(rows)
+            if progress:
+                progress(done)
+    if vectors is None:
+        return np.empty((0, model.get_embedding_dimension() or 0), np.float32)
+    place = {text: row for row, text in enumerate(distinct)}
+    return vectors[[place[text] for text in texts]] if len(distinct) < len(texts) else vectors
+
+
+def speed_up(model: SentenceTransformer) -> None:
+    """Give a model on a CPU the attention for short inputs; elsewhere transformers' own is the fastest."""
+    backbone = getattr(model[0], "model", None)
+    if model.device.type == "cpu" and isinstance(backbone, PreTrainedModel):
+        use_short_attention(backbone)

@@ -1,0 +1,324 @@
+"""The sections of a recipe as frozen pydantic models.
+
+Every field has a description: `distill schema` hands them to editors. Paths are absolute once
+a recipe is loaded (`distill.recipe.load`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from distill.errors import DistillError
+from distill.languages import parse_language, parse_pair
+
+FILE_SUFFIXES = (".parquet", ".tsv", ".csv", ".jsonl")
+"""Formats of parallel files, by the ends of their names."""
+
+SUITES = ("everyday",)
+"""Test suites that ship with this program."""
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Pooling = Literal["mean", "cls", "max"]
+PositiveInt = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TeacherSection(Section):
+    """The English model whose vectors are the target."""
+
+    model: str = Field(description="Hub id or local folder of a sentence-transformers model.")
+    revision: str | None = Field(None, description="Commit, branch or tag on the Hub.")
+    package: str | None = Field(
+        None,
+        description="Python package that carries the same model; used instead of the Hub when installed.",
+    )
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of model.safetensors; another file is refused."
+    )
+    pooling: Pooling | None = Field(None, description="Replaces the model's own pooling.")
+    max_tokens: PositiveInt | None = Field(None, description="Longest input in tokens; the model's own if absent.")
+    prompt: str = Field("", description="Text put before every sentence.")
+    precision: Precision = Field("auto", description="Number format of the matrix products.")
+    trust_remote_code: bool = Field(False, description="Run Python code that comes with the model.")
+
+
+class VocabularySection(Section):
+    """Which pieces a transplanted student's tokenizer has."""
+
+    mode: Literal["extend", "replace"] = Field(
+        "extend",
+        description="extend: the teacher's pieces and new ones; replace: new pieces only, learnt on both sides.",
+    )
+    size: PositiveInt | None = Field(
+        None,
+        description="Pieces to learn from the non-English side (extend) or both sides (replace). "
+        "If absent, chosen from the amount of text.",
+    )
+    min_count: PositiveInt = Field(2, description="A piece is kept if it occurs at least this often.")
+
+
+class AlignmentSection(Section):
+    """How the rows of new pieces are started from the teacher's (IBM model 1, Brown et al. 1993)."""
+
+    rounds: PositiveInt = Field(6, description="Rounds of expectation maximisation in each direction.")
+    max_pairs: PositiveInt = Field(200_000, description="At most this many sentence pairs are aligned.")
+
+
+class TransplantStudent(Section):
+    """A student made from the teacher's own layers with a vocabulary for more languages."""
+
+    kind: Literal["transplant"]
+    vocabulary: VocabularySection = VocabularySection()
+    alignment: AlignmentSection = AlignmentSection()
+    max_tokens: PositiveInt = Field(128, description="Longest input in tokens.")
+
+
+class PretrainedStudent(Section):
+    """Any encoder from the Hub or a folder, plain transformers or sentence-transformers."""
+
+    kind: Literal["pretrained"]
+    model: str = Field(description="Hub id or local folder.")
+    revision: str | None = Field(None, description="Commit, branch or tag on the Hub.")
+    pooling: Pooling | None = Field(
+        None, description="mean, cls or max. If absent: the model's own, or mean for a plain transformer."
+    )
+    max_tokens: PositiveInt = Field(128, description="Longest input in tokens.")
+    trust_remote_code: bool = Field(False, description="Run Python code that comes with the model.")
+
+
+StudentSection = Annotated[TransplantStudent | PretrainedStudent, Field(discriminator="kind")]
+
+
+class Columns(Section):
+    """Names of the columns of a parallel corpus."""
+
+    english: str = "english"
+    non_english: str = "non_english"
+
+
+class CorpusSection(Section):
+    """One source of parallel sentences. Exactly one of `bundled`, `hub`, `folder`, `files` says where from."""
+
+    bundled: Literal["everyday"] | None = Field(None, description="A corpus that ships with this program.")
+    hub: str | None = Field(None, description="Data set on the Hugging Face Hub, `owner/name`.")
+    folder: Path | None = Field(
+        None,
+        description="Folder with `en-XX/train.parquet` (or .tsv, .csv, .jsonl) and, if there is one, `dev`.",
+    )
+    files: Path | None = Field(None, description="Parquet, TSV, CSV or JSONL file; * and ? match several.")
+    languages: tuple[str, ...] = Field(min_length=1, description="Non-English sides to take, such as [uk] or [da, sv].")
+    columns: Columns = Columns()
+    config: str | None = Field(
+        None,
+        description="Hub only: name of the configuration; {language} stands for the code. Default: en-{language}.",
+    )
+    revision: str | None = Field(None, description="Hub only: commit, branch or tag.")
+    split: str = Field("train", description="Hub only: the split to train on.")
+    dev_split: str | None = Field(
+        "dev", description="Hub only: the split to watch the loss on, where the set has it; null for none."
+    )
+    max_rows: PositiveInt | None = Field(None, description="Take at most this many rows per language (spread evenly).")
+    dev_rows: int | None = Field(
+        None,
+        ge=0,
+        description="Rows held out to watch the loss. If absent: the corpus's own dev split (at most 1,000), "
+        "else 2 % of the rows (at most 1,000).",
+    )
+    bad_rows: Literal["error", "skip"] = Field(
+        "error",
+        description="What to do with a row that lacks a side: stop with its place, or skip and count it.",
+    )
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _codes(cls, value: Any) -> Any:
+        codes = [value] if isinstance(value, str) else value
+        if not isinstance(codes, list | tuple) or not all(isinstance(c, str) for c in codes):
+            raise ValueError("expected a list of language codes such as [uk, da]")
+        try:
+            return tuple(dict.fromkeys(parse_language(code) for code in codes))
+        except DistillError as error:
+            raise ValueError(f"{error.found}, expected {error.expected}") from None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> CorpusSection:
+        given = [key for key in ("bundled", "hub", "folder", "files") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"expected exactly one of bundled, hub, folder, files; found {' and '.join(given) or 'none'}"
+            )
+        if self.files is not None and len(self.languages) != 1:
+            raise ValueError("a corpus of `files` holds one language; give each language its own corpus")
+        if "en" in self.languages:
+            raise ValueError("the non-English side cannot be en")
+        return self
+
+    def split_file(self, language: str, split: str = "train") -> Path | None:
+        """Return the file of a `folder` corpus that holds a split of one language."""
+        if self.folder is None:
+            return None
+        candidates = (self.folder / f"en-{language}" / f"{split}{suffix}" for suffix in FILE_SUFFIXES)
+        return next((path for path in candidates if path.is_file()), None)
+
+    def matching_files(self) -> list[Path]:
+        """Return the files that `files` matches, sorted."""
+        if self.files is None:
+            return []
+        if self.files.is_file():
+            return [self.files]
+        return sorted(path for path in self.files.parent.glob(self.files.name) if path.is_file())
+
+    @property
+    def source(self) -> str:
+        """Where the rows come from, for messages and reports."""
+        return str(self.bundled or self.hub or self.folder or self.files)
+
+
+class MseObjective(Section):
+    """Put a sentence and its translation where the teacher puts the English one (Reimers & Gurevych 2020)."""
+
+    loss: Literal["mse"] = "mse"
+    corpora: tuple[str, ...] | None = Field(None, description="Names of the corpora it trains on; all if absent.")
+    english_share: Share = Field(
+        1.0,
+        description="Share of the steps that train the English side too; the other side is trained in all.",
+    )
+    weight: Annotated[float, Field(gt=0)] = Field(1.0, description="Factor of this objective's loss.")
+
+
+class LearningRate(Section):
+    """Peak learning rates; a plain number in the recipe sets both."""
+
+    body: Annotated[float, Field(gt=0)]
+    embeddings: Annotated[float, Field(gt=0)]
+
+
+class EarlyStopping(Section):
+    """Stop when the mean dev loss has not improved for some evaluations."""
+
+    patience: PositiveInt = Field(description="Evaluations without improvement before training stops.")
+    min_delta: Annotated[float, Field(ge=0)] = Field(0.0, description="Smallest change that counts as improvement.")
+
+
+class TrainingSection(Section):
+    """The training loop."""
+
+    epochs: PositiveInt = Field(1, description="Passes over all rows.")
+    max_steps: PositiveInt | None = Field(None, description="Stop after this many optimizer steps.")
+    batch_size: PositiveInt = Field(128, description="Rows per optimizer step, over all processes.")
+    micro_batch_size: PositiveInt | None = Field(
+        None,
+        description="Rows encoded at once on one process; smaller uses less memory, the result is the same.",
+    )
+    learning_rate: LearningRate = Field(
+        LearningRate(body=2e-5, embeddings=2e-5), description="One number, or {body: …, embeddings: …}."
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="Decay after the warm-up.")
+    warmup: Share = Field(0.06, description="Share of the steps in which the learning rate rises from 0.")
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(1.0, description="Largest gradient norm; null for none.")
+    precision: Precision = Field("auto", description="auto: bf16 where the hardware has it, fp16 on older GPUs.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout of the student while it trains.")
+    gradient_checkpointing: bool = Field(False, description="Less memory for activations, about a third slower.")
+    evaluate_every: PositiveInt | None = Field(None, description="Steps between dev losses; ten times a run if absent.")
+    checkpoint_every: PositiveInt | None = Field(None, description="Steps between checkpoints; ten a run if absent.")
+    keep_checkpoints: PositiveInt = Field(2, description="Newest checkpoints kept; the best is always kept.")
+    select: Literal["best", "last"] = Field(
+        "best", description="Which weights become the model: lowest dev loss or last."
+    )
+    early_stopping: EarlyStopping | None = None
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...] = Field(
+        ("tensorboard",), description="Where the curves go, beside log.jsonl."
+    )
+
+    @field_validator("learning_rate", mode="before")
+    @classmethod
+    def _one_number(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return {"body": value, "embeddings": value}
+        return value
+
+
+class EvaluationSection(Section):
+    """What scores the student, beside the teacher and the student before training."""
+
+    suites: tuple[str, ...] = Field(
+        ("everyday",),
+        description="Test sets: a bundled suite by name, or a file or folder of `en-uk.tsv` files "
+        "(score, sentence1, sentence2 or english, non_english).",
+    )
+    pairs: tuple[str, ...] | None = Field(None, description="Language pairs to score; those of the recipe if absent.")
+
+    @field_validator("pairs", mode="after")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        try:
+            return None if value is None else tuple("-".join(parse_pair(pair)) for pair in value)
+        except DistillError as error:
+            raise ValueError(f"{error.found}, expected {error.expected}") from None
+
+
+class Recipe(Section):
+    """Everything about one run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Names the run directory and the model.")
+    seed: int = Field(12, ge=0, description="Seed of everything random.")
+    runs: Path = Field(Path("runs"), description="Folder in which run directories are made.")
+    data_root: Path | None = Field(None, description="Folder that `folder` and `files` are relative to.")
+    license: str | None = Field(None, description="Licence for the model card, such as apache-2.0.")
+    teacher: TeacherSection
+    student: StudentSection
+    corpora: dict[str, CorpusSection] = Field(min_length=1, description="Name → source of parallel sentences.")
+    objectives: dict[str, MseObjective] = Field(
+        {"mse": MseObjective()}, min_length=1, description="Name → what is trained on which corpora."
+    )
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+    @model_validator(mode="after")
+    def _objectives_name_corpora(self) -> Recipe:
+        for name, objective in self.objectives.items():
+            for corpus in objective.corpora or ():
+                if corpus not in self.corpora:
+                    raise ValueError(
+                        f"objectives.{name}.corpora names {corpus!r}, expected one of {', '.join(self.corpora)}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self) -> Recipe:
+        training = self.training
+        if training.micro_batch_size and training.micro_batch_size > training.batch_size:
+            raise ValueError(
+                f"training.micro_batch_size is {training.micro_batch_size}, expected at most "
+                f"training.batch_size, {training.batch_size}"
+            )
+        if training.early_stopping and all(corpus.dev_rows == 0 for corpus in self.corpora.values()):
+            raise ValueError("training.early_stopping needs dev rows, but every corpus has dev_rows: 0")
+        return self
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The non-English languages of all corpora, sorted."""
+        return tuple(sorted({code for corpus in self.corpora.values() for code in corpus.languages}))
+
+    def fingerprint(self) -> str:
+        """Return a hash of all that decides the result: everything but where files lie and who is told."""
+        content = self.model_dump(
+            mode="json", exclude={"runs": True, "data_root": True, "license": True, "training": {"trackers"}}
+        )
+        for corpus in content["corpora"].values():
+            for key in ("folder", "files"):
+                corpus[key] = Path(corpus[key]).name if corpus[key] else None
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

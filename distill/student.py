@@ -1,0 +1,244 @@
+"""Building the student: a pretrained encoder, or a transplant of the teacher's own layers."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from distill.alignment import align
+from distill.attention import use_own_attention
+from distill.corpora import Corpus
+from distill.corpora.load import Side
+from distill.errors import ModelError
+from distill.models import load_model
+from distill.recipe import PretrainedStudent, StudentSection, TransplantStudent
+from distill.teacher import Teacher
+from distill.vocabulary import extended_tokenizer, replaced_tokenizer
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
+
+log = logging.getLogger("distill")
+
+MAX_VOCABULARY_ROWS = 500_000
+"""Most rows of a corpus that a vocabulary is learnt from."""
+
+
+def build_student(
+    section: StudentSection, teacher: Teacher, corpora: Sequence[Corpus], device: torch.device
+) -> SentenceTransformer:
+    """Return the student before its first training step, with vectors as long as the teacher's.
+
+    Raises:
+        ModelError: it cannot be loaded or made.
+    """
+    if isinstance(section, TransplantStudent):
+        student = transplant(section, teacher, corpora)
+    else:
+        student = _pretrained(section)
+    _match_dimension(student, teacher)
+    return student.to(device)
+
+
+def _pretrained(section: PretrainedStudent) -> SentenceTransformer:
+    """Return a model from the Hub or a folder, its pooling and longest input as the recipe says."""
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    student = load_model(
+        "student", section.model, revision=section.revision, trust_remote_code=section.trust_remote_code
+    )
+    limit = _position_limit(student)
+    if limit and section.max_tokens > limit:
+        raise ModelError(
+            f"student: {section.model}", f"max_tokens is {section.max_tokens}", expected=f"at most {limit}"
+        )
+    student.max_seq_length = section.max_tokens
+    for place, module in enumerate(student):
+        if isinstance(module, Pooling) and section.pooling:
+            student[place] = Pooling(module.embedding_dimension, section.pooling)
+    modules = [module for module in student if not isinstance(module, Normalize)]  # set by the teacher's, below
+    return _with_modules(student, modules)
+
+
+def _position_limit(student: SentenceTransformer) -> int | None:
+    """Return the longest input that the position embeddings allow, None if there is no such limit."""
+    config = student[0].model.config
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return None
+    # RoBERTa and its kin number positions from the padding id + 1.
+    offset = (
+        (config.pad_token_id or 0) + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"} else 0
+    )
+    return int(positions) - offset
+
+
+def _match_dimension(student: SentenceTransformer, teacher: Teacher) -> None:
+    """Append a `Dense` module where dimensions differ, and `Normalize` where the teacher's vectors have length 1."""
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+
+    own = int(student.get_embedding_dimension() or 0)
+    if own != teacher.dimension:
+        dense = Dense(own, teacher.dimension, bias=False, activation_function=nn.Identity())
+        nn.init.orthogonal_(dense.linear.weight)
+        student.append(dense)
+        log.info("student: a Dense module takes its %d dimensions to the teacher's %d", own, teacher.dimension)
+    if teacher.unit_length and not isinstance(student[-1], Normalize):
+        student.append(Normalize())
+
+
+def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[Corpus]) -> SentenceTransformer:
+    """Return the teacher's own layers with a vocabulary for the corpora's languages.
+
+    Each new piece's embedding is the average of the teacher's embeddings of the English pieces it stands for
+    in the corpora (IBM model 1); a piece never aligned gets the mean of all.
+
+    Raises:
+        ModelError: the teacher's tokenizer is of a kind that cannot be changed.
+    """
+    transformer = teacher.model[0]
+    if not hasattr(transformer, "tokenizer") or not getattr(transformer.tokenizer, "is_fast", False):
+        raise ModelError(
+            f"teacher: {teacher.section.model}",
+            "has no fast tokenizer",
+            hint="use a student of kind: pretrained",
+        )
+    old: Tokenizer = transformer.tokenizer.backend_tokenizer
+    make = extended_tokenizer if section.vocabulary.mode == "extend" else replaced_tokenizer
+    new = make(
+        old,
+        _texts(corpora, "english"),
+        _texts(corpora, "non_english"),
+        size=section.vocabulary.size,
+        min_count=section.vocabulary.min_count,
+    )
+    rows = _start_rows(section, teacher, old, new, corpora)
+    student = copy.deepcopy(teacher.model).requires_grad_(True)
+    _set_vocabulary(student, new, rows)
+    student.max_seq_length = min(section.max_tokens, _position_limit(student) or section.max_tokens)
+    kept = len(set(old.get_vocab()) & set(new.get_vocab()))
+    log.info("student: %d of the teacher's pieces and %d new ones", kept, len(new.get_vocab()) - kept)
+    return student
+
+
+def _texts(corpora: Sequence[Corpus], side: Side) -> Callable[[], Iterator[str]]:
+    """Return a function that iterates over one side of the corpora's training rows."""
+
+    def iterate() -> Iterator[str]:
+        for corpus in corpora:
+            stride = max(1, len(corpus.train) // MAX_VOCABULARY_ROWS)
+            for english, non_english in corpus.pairs(corpus.train[::stride]):
+                yield from english if side == "english" else non_english
+
+    return iterate
+
+
+def _start_rows(
+    section: TransplantStudent, teacher: Teacher, old: Tokenizer, new: Tokenizer, corpora: Sequence[Corpus]
+) -> torch.Tensor:
+    """Return the embedding matrix of the new vocabulary, (pieces, hidden)."""
+    embeddings = teacher.model[0].model.get_input_embeddings().weight.detach().cpu().numpy()
+    old_ids, new_ids = old.get_vocab(), new.get_vocab()
+    rows = np.tile(embeddings.mean(axis=0), (len(new_ids), 1))
+    weights = align(
+        _aligned_ids(section, old, new, corpora),
+        n_target=len(new_ids),
+        n_source=len(embeddings),
+        rounds=section.alignment.rounds,
+    )
+    seen = np.diff(weights.indptr) > 0
+    rows[seen] = (weights @ embeddings)[seen]
+    for piece, row in new_ids.items():
+        if piece in old_ids:
+            rows[row] = embeddings[old_ids[piece]]
+    return torch.from_numpy(rows.astype(np.float32))
+
+
+def _aligned_ids(
+    section: TransplantStudent, old: Tokenizer, new: Tokenizer, corpora: Sequence[Corpus]
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield new ids of a sentence and the teacher's ids of its English side.
+
+    A replaced vocabulary has new pieces on the English side too: they are aligned with the teacher's there.
+    """
+    total = sum(len(corpus.train) for corpus in corpora)
+    stride = max(1, -(-total // section.alignment.max_pairs))
+    for corpus in corpora:
+        for english, non_english in corpus.pairs(corpus.train[::stride]):
+            sources = old.encode_batch_fast(english, add_special_tokens=False)
+            targets = [new.encode_batch_fast(non_english, add_special_tokens=False)]
+            if section.vocabulary.mode == "replace":
+                targets.append(new.encode_batch_fast(english, add_special_tokens=False))
+            for target, source in zip(itertools.chain(*targets), itertools.cycle(sources), strict=False):
+                yield target.ids, source.ids
+
+
+def _set_vocabulary(student: SentenceTransformer, tokenizer: Tokenizer, rows: torch.Tensor) -> None:
+    """Give a model another tokenizer and the embedding matrix (pieces, hidden) that goes with it."""
+    from transformers import PreTrainedTokenizerFast
+
+    transformer = student[0]
+    special = {
+        name: token for name, token in transformer.tokenizer.special_tokens_map.items() if isinstance(token, str)
+    }
+    transformer.processor = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=transformer.tokenizer.model_max_length, **special
+    )
+    ids = tokenizer.get_vocab()
+    model = transformer.model
+    pad_id = ids[special["pad_token"]]
+    embedding = nn.Embedding(rows.shape[0], rows.shape[1], padding_idx=pad_id)
+    embedding.weight.data.copy_(rows)
+    model.set_input_embeddings(embedding)
+    model.config.vocab_size = len(rows)
+    model.config.pad_token_id = pad_id
+
+
+def _with_modules(student: SentenceTransformer, modules: Sequence[nn.Module]) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(modules=list(modules), device="cpu")
+
+
+def set_dropout(model: nn.Module, probability: float) -> None:
+    """Set the probability of every dropout in a model, attention's included."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        for name in ("dropout_prob", "attention_dropout", "dropout_p"):  # plain numbers in attention modules
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, probability)
+
+
+def save_student(model: SentenceTransformer, folder: Path) -> None:
+    """Save a model as plain sentence-transformers files; the model card is written apart."""
+    use_own_attention(model[0].model)
+    model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+
+
+def load_student(folder: Path, device: torch.device) -> SentenceTransformer:
+    """Return a student saved before."""
+    return load_model("student", str(folder), device=str(device))
+
+
+def describe(model: SentenceTransformer) -> dict[str, Any]:
+    """Return sizes of a model: parameters, of these embeddings, vocabulary, layers, dimension."""
+    transformer = model[0]
+    embeddings = transformer.model.get_input_embeddings().weight
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "embedding_parameters": embeddings.numel(),
+        "vocabulary": len(embeddings),
+        "layers": getattr(transformer.model.config, "num_hidden_layers", None),
+        "dimension": model.get_embedding_dimension(),
+        "max_tokens": model.max_seq_length,
+    }

@@ -1,0 +1,174 @@
+"""The teacher: its vectors are computed once per distinct sentence, ever, and read through a memory map."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from distill.corpora import Corpus
+from distill.corpora.load import Side
+from distill.encode import Precision, Vectors, best_precision, encode, speed_up
+from distill.errors import ModelError
+from distill.models import load_model, model_digest
+from distill.recipe import TeacherSection
+from distill.store import Keys, Rows, Store, VectorStore, distinct_keys
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger("distill")
+
+TEXTS_PER_SHARD = 32_768
+
+
+@dataclass
+class Teacher:
+    """The loaded teacher and the store of its vectors.
+
+    Attributes:
+        model: the sentence-transformers model.
+        section: the recipe's section.
+        precision: number format in which training targets are computed.
+        dimension: length of a vector.
+        unit_length: whether vectors have length 1.
+        store: vectors by text.
+    """
+
+    model: SentenceTransformer
+    section: TeacherSection
+    precision: Precision
+    dimension: int
+    unit_length: bool
+    store: VectorStore
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Return vectors (n, dimension) of texts in full precision, for evaluation."""
+        return encode(self.model, texts, prompt=self.section.prompt)
+
+
+def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:
+    """Return the teacher of a recipe.
+
+    Raises:
+        ModelError: it cannot be loaded, or a setting does not fit it.
+    """
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    model = load_model(
+        "teacher",
+        section.model,
+        revision=section.revision,
+        package=section.package,
+        sha256=section.sha256,
+        trust_remote_code=section.trust_remote_code,
+        device=str(device),
+    )
+    if section.pooling:
+        place = next((i for i, module in enumerate(model) if isinstance(module, Pooling)), None)
+        if place is None:
+            raise ModelError(f"teacher: {section.model}", f"has no pooling to replace with {section.pooling}")
+        model[place] = Pooling(model[place].embedding_dimension, section.pooling)
+    if section.max_tokens:
+        limit = model.max_seq_length
+        if limit and section.max_tokens > limit:
+            raise ModelError(
+                f"teacher: {section.model}",
+                f"max_tokens is {section.max_tokens}",
+                expected=f"at most {limit}",
+            )
+        model.max_seq_length = section.max_tokens
+    model.requires_grad_(False).eval()
+    digest = model_digest(model)
+    speed_up(model)
+    precision = best_precision(section.precision, device)
+    identity: dict[str, Any] = {
+        "model": section.model,
+        "digest": digest,
+        "max_tokens": model.max_seq_length,
+        "prompt": section.prompt,
+        "precision": precision,
+    }
+    unit_length = any(isinstance(module, Normalize) for module in model)
+    dimension = int(model.get_embedding_dimension() or 0)
+    return Teacher(model, section, precision, dimension, unit_length, VectorStore(identity))
+
+
+def embed(
+    teacher: Teacher,
+    corpora: Sequence[Corpus],
+    *,
+    rank: int = 0,
+    world: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Put the teacher's vector of every English sentence of the corpora into its store.
+
+    Each process of a run computes its share; what is stored already is not computed again.
+
+    Args:
+        teacher: the teacher.
+        corpora: their training and dev rows are embedded.
+        rank: number of this process.
+        world: number of processes.
+        progress: called with texts done and texts to do.
+    """
+    jobs = list(missing_texts(teacher.store, corpora, ("english",)))[rank::world]
+    total = sum(len(job.keys) for job in jobs)
+    done = 0
+    for job in jobs:
+        texts = job.texts()
+        vectors = encode(
+            teacher.model,
+            texts,
+            precision=teacher.precision,
+            prompt=teacher.section.prompt,
+            progress=partial(_report, progress, done, total),
+        )
+        teacher.store.append(job.keys, {"vectors": vectors})
+        done += len(texts)
+
+
+def _report(progress: Callable[[int, int], None] | None, before: int, total: int, done: int) -> None:
+    if progress:
+        progress(before + done, total)
+
+
+@dataclass
+class MissingTexts:
+    """Distinct texts that a store lacks, sorted by key, and where to read them."""
+
+    corpus: Corpus
+    side: Side
+    keys: Keys
+    rows: Rows
+
+    def texts(self) -> list[str]:
+        """Return the texts in the order of `keys`."""
+        order = np.argsort(self.rows)
+        texts: list[str] = [""] * len(order)
+        for place, text in zip(order, self.corpus.texts(self.side, self.rows[order]), strict=True):
+            texts[place] = text
+        return texts
+
+
+def missing_texts(store: Store, corpora: Sequence[Corpus], sides: Sequence[Side]) -> Iterator[MissingTexts]:
+    """Yield the texts of the corpora's rows that a store lacks, each once, a shard at a time."""
+    planned: Keys = np.empty((0, 2), np.uint64)
+    for corpus in corpora:
+        rows = np.concatenate([corpus.train, corpus.dev])
+        for side in sides:
+            keys = corpus.keys[side][rows]
+            absent = np.flatnonzero((store.find(keys) < 0) & ~np.isin(keys[:, 0], planned[:, 0]))
+            absent = absent[distinct_keys(keys[absent])]
+            planned = np.concatenate([planned, keys[absent]])
+            n_shards = math.ceil(len(absent) / TEXTS_PER_SHARD)
+            for part in np.array_split(np.sort(absent), n_shards) if n_shards else []:
+                ordered = part[np.lexsort((keys[part, 1], keys[part, 0]))]
+                yield MissingTexts(corpus, side, keys[ordered], rows[ordered])

@@ -1,0 +1,50 @@
+"""Tokens of the student, stored once per text and tokenizer; nothing is tokenised inside a training step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from distill.corpora import Corpus
+from distill.corpora.load import SIDES
+from distill.progress import progress
+from distill.store import TokenStore
+from distill.teacher import missing_texts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def token_store(student: SentenceTransformer) -> TokenStore:
+    """Return the store of a student's tokens: the same for all students with this tokenizer and longest input."""
+    tokenizer = student.tokenizer
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    content = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return TokenStore({"tokenizer": digest, "max_tokens": student.max_seq_length, "vocabulary": len(tokenizer)})
+
+
+def store_tokens(
+    store: TokenStore,
+    student: SentenceTransformer,
+    corpora: Sequence[Corpus],
+    *,
+    rank: int = 0,
+    world: int = 1,
+) -> None:
+    """Put the token ids of both sides of all rows into a store, special tokens included, cut to the longest input."""
+    jobs = list(missing_texts(store, corpora, SIDES))[rank::world]
+    with progress("tokens", sum(len(job.keys) for job in jobs), "sentences", show=rank == 0) as update:
+        done = 0
+        for job in jobs:
+            encoded = student.tokenizer(
+                job.texts(),
+                truncation=True,
+                max_length=student.max_seq_length,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+            )
+            store.append_tokens(job.keys, encoded["input_ids"])
+            done += len(job.keys)
+            update(done)

@@ -1,0 +1,420 @@
+"""The training loop: forward, backward, clip, step, log, evaluate, checkpoint.
+
+Devices, mixed precision, several processes and trackers come from accelerate; the schedule is a pure function
+(`distill.mixture`), so a run that was killed goes on from its last checkpoint as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from distill.encode import Features, length_batches, pad
+from distill.mixture import Schedule, Step, Stream
+from distill.objectives import ParallelRows, TextBatch, squared_error, text_batch
+from distill.progress import progress
+from distill.recipe import MseObjective, TrainingSection
+from distill.rundir import RunDirectory
+from distill.store import Keys, Rows, TokenStore, VectorStore
+from distill.student import set_dropout
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from sentence_transformers import SentenceTransformer
+
+TOKENS_PER_CHUNK = {"cpu": 4_096, "cuda": 65_536}
+ROWS_PER_DEV_BATCH = 256
+LOGS_PER_RUN = 200
+
+
+class Encoder(nn.Module):
+    """The student as one module whose forward takes all the chunks of a batch.
+
+    Chunks are padded each on its own. One forward per backward is what DistributedDataParallel expects.
+    """
+
+    def __init__(self, student: SentenceTransformer) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, chunks: Sequence[Features]) -> torch.Tensor:
+        """Return the vectors of all chunks, (texts, dimension)."""
+        return torch.cat([self.student(dict(chunk))["sentence_embedding"] for chunk in chunks])
+
+
+@dataclass
+class TrainingData:
+    """What the loop reads: each objective's rows, and the stores they point into."""
+
+    train: Mapping[str, ParallelRows]
+    dev: ParallelRows
+    tokens: TokenStore
+    vectors: VectorStore | ZeroVectors
+
+
+@dataclass
+class ZeroVectors:
+    """Stands in for the teacher's vectors where only the time of a step is measured."""
+
+    dimension: int
+
+    def find(self, keys: Keys) -> Rows:
+        """Return row 0 for every key."""
+        return np.zeros(len(keys), np.int64)
+
+    def read(self, rows: Rows) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        """Return zeros (n, dimension)."""
+        return np.zeros((len(rows), self.dimension), np.float32)
+
+
+@dataclass
+class State:
+    """Where a run stands; saved with each checkpoint.
+
+    Attributes:
+        step: optimizer steps done.
+        seconds: time spent training, evaluation included.
+        best: lowest mean dev loss so far.
+        best_step: step it was seen at.
+        waited: evaluations since then.
+        dev: mean dev loss by step.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+    best_step: int = 0
+    waited: int = 0
+    dev: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class TrainingResult:
+    """The trained student and how it went."""
+
+    student: SentenceTransformer
+    state: State
+    n_steps: int
+    stopped_early: bool
+
+
+class Trainer:
+    """One run's loop; `train` is what callers use."""
+
+    def __init__(
+        self,
+        student: SentenceTransformer,
+        objectives: Mapping[str, MseObjective],
+        data: TrainingData,
+        section: TrainingSection,
+        schedule: Schedule,
+        run: RunDirectory,
+        accelerator: Accelerator,
+        *,
+        unit_length: bool,
+    ) -> None:
+        set_dropout(student, section.dropout)
+        if section.gradient_checkpointing:
+            student[0].model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.student, self.objectives, self.data, self.section = student, objectives, data, section
+        self.schedule, self.run, self.accelerator, self.unit_length = schedule, run, accelerator, unit_length
+        self.pad_id = int(student.tokenizer.pad_token_id or 0)
+        self.peaks = (section.learning_rate.body, section.learning_rate.embeddings)
+        optimizer = make_optimizer(student, section)
+        self.encoder, self.optimizer = accelerator.prepare(Encoder(student), optimizer)
+        self.state = State()
+        tenth = max(1, schedule.n_steps // 10)
+        self.evaluate_every = section.evaluate_every or tenth
+        self.checkpoint_every = section.checkpoint_every or tenth
+        self.log_every = max(1, schedule.n_steps // LOGS_PER_RUN)
+
+    def train(self) -> TrainingResult:
+        """Run all steps that are not done yet, and return the student with the selected weights."""
+        self._resume()
+        self.encoder.train()
+        began = time.monotonic() - self.state.seconds
+        stopped = self._should_stop()
+        seen = _Counters()
+        with progress(
+            "training",
+            self.schedule.n_steps,
+            "steps",
+            start=self.state.step,
+            show=self.accelerator.is_main_process,
+        ) as update:
+            for step in self.schedule.steps(self.state.step):
+                if stopped:
+                    break
+                seen.add(*self.train_step(step))
+                self.state.step = done = step.number + 1
+                self.state.seconds = time.monotonic() - began
+                last = done == self.schedule.n_steps
+                if done % self.log_every == 0 or last:
+                    loss = self._log(step, seen)
+                    update(done, f"loss {loss:.4f}")
+                    seen = _Counters()
+                if done % self.evaluate_every == 0 or last:
+                    self._evaluate()
+                    stopped = self._should_stop()
+                if done % self.checkpoint_every == 0 or last or stopped:
+                    self._checkpoint()
+        student = self._select()
+        return TrainingResult(
+            student, self.state, self.schedule.n_steps, stopped and self.state.step < self.schedule.n_steps
+        )
+
+    def time_steps(self, count: int = 6) -> float:
+        """Return the seconds a step takes, measured on a few steps after two for warming up; the student changes."""
+        began = time.monotonic()
+        done = 0
+        for step in self.schedule.steps():
+            self.train_step(step)
+            done = step.number + 1
+            if done == 2:
+                began = time.monotonic()
+            if done == count + 2:
+                break
+        return (time.monotonic() - began) / max(1, done - 2)
+
+    def train_step(self, step: Step) -> tuple[torch.Tensor, int, int, torch.Tensor]:
+        """Do one optimizer step.
+
+        Returns:
+            This process's part of the batch's loss, its rows and tokens, and the gradient norm.
+        """
+        data, objective = self.data.train[step.objective], self.objectives[step.objective]
+        own = step.rows[self.accelerator.process_index :: self.accelerator.num_processes]
+        size = self.section.micro_batch_size or max(1, len(own))
+        micro = [own[i : i + size] for i in range(0, max(1, len(own)), size)]
+        # Summed over the processes and divided by all compared vectors: the same whatever their number.
+        scale = objective.weight / (len(step.rows) * (1 + step.english))
+        loss, tokens = torch.zeros((), device=self.accelerator.device), 0
+        for place, rows in enumerate(micro):
+            last = place == len(micro) - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.encoder):
+                batch = text_batch(data, rows, english=step.english)
+                vectors, n = self._encode(batch.texts)
+                part = self._loss(batch, vectors) * scale
+                self.accelerator.backward(part * self.accelerator.num_processes)  # DDP averages; we want the sum
+                loss += part.detach()
+                tokens += n
+        norm = self.accelerator.clip_grad_norm_(self.encoder.parameters(), self.section.clip_norm or math.inf)
+        factor = learning_rate_factor(step.number, self.schedule.n_steps, self.section)
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss, len(own), tokens, norm
+
+    def _encode(self, texts: Rows) -> tuple[torch.Tensor, int]:
+        """Return the student's vectors of some texts (texts, dimension) and the number of their tokens."""
+        ids = self.data.tokens.read(texts)
+        lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
+        batches = list(length_batches(lengths, TOKENS_PER_CHUNK.get(self.accelerator.device.type, 4_096)))
+        chunks = [pad([ids[row] for row in rows], self.pad_id) for rows in batches]
+        device = self.accelerator.device
+        moved = [{name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()} for chunk in chunks]
+        order = np.argsort(np.concatenate(batches))
+        vectors = self.encoder(moved)  # accelerate runs it in the precision it was prepared with
+        return vectors[torch.from_numpy(order).to(device)], int(lengths.sum())
+
+    def _loss(self, batch: TextBatch, vectors: torch.Tensor) -> torch.Tensor:
+        """Return the summed loss of a batch's vectors."""
+        device = vectors.device
+        target = torch.from_numpy(self.data.vectors.read(batch.target)).to(device)
+        place = torch.from_numpy(batch.place).to(device)
+        return squared_error(vectors[place], target, unit_length=self.unit_length).sum()
+
+    def dev_losses(self) -> dict[str, float]:
+        """Return the mean loss over both sides of each corpus's dev rows."""
+        data, accelerator = self.data.dev, self.accelerator
+        sums = torch.zeros(2, len(data.labels), dtype=torch.float64)
+        own = np.arange(len(data))[accelerator.process_index :: accelerator.num_processes]
+        own = own[np.argsort(data.length[own], kind="stable")]
+        self.encoder.eval()
+        with torch.inference_mode():
+            for start in range(0, len(own), ROWS_PER_DEV_BATCH):
+                rows = own[start : start + ROWS_PER_DEV_BATCH]
+                batch = text_batch(data, rows, english=True)
+                vectors, _ = self._encode(batch.texts)
+                target = torch.from_numpy(self.data.vectors.read(batch.target)).to(vectors.device)
+                errors = squared_error(vectors[torch.from_numpy(batch.place)], target, unit_length=self.unit_length)
+                corpus = torch.from_numpy(np.tile(data.corpus[rows], 2)).long()
+                sums[0].index_add_(0, corpus, errors.cpu().double())
+                sums[1] += torch.bincount(corpus, minlength=len(data.labels))
+        self.encoder.train()
+        total, count = (
+            accelerator.reduce(sums.float().to(accelerator.device)).cpu() if accelerator.num_processes > 1 else sums
+        )
+        return {label: float(total[i] / count[i]) for i, label in enumerate(data.labels) if count[i]}
+
+    def _log(self, step: Step, seen: _Counters) -> float:
+        """Log what was seen since the last time and return the mean loss."""
+        device = self.accelerator.device
+        loss, norm = (torch.as_tensor(seen.sums, device=device) / seen.steps).tolist()
+        own = torch.tensor([loss, seen.rows, seen.tokens], device=device)
+        loss, rows, tokens = self.accelerator.reduce(own).tolist()
+        seconds = time.monotonic() - seen.began
+        values = {
+            "loss": loss,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "gradient_norm": norm,
+            "rows_per_second": rows / seconds,
+            "tokens_per_second": tokens / seconds,
+        }
+        self.run.log("train", step=self.state.step, epoch=step.epoch, objective=step.objective, **values)
+        self.accelerator.log({f"train/{name}": value for name, value in values.items()}, step=self.state.step)
+        return float(loss)
+
+    def _evaluate(self) -> None:
+        """Measure the dev losses, and keep the weights if their mean is the lowest so far."""
+        losses = self.dev_losses()
+        if not losses:
+            return
+        mean = sum(losses.values()) / len(losses)
+        self.state.dev[str(self.state.step)] = mean
+        self.run.log("dev", step=self.state.step, loss=mean, corpora=losses)
+        self.accelerator.log({"dev/loss": mean, **{f"dev/{k}": v for k, v in losses.items()}}, step=self.state.step)
+        stopping = self.section.early_stopping
+        if mean < self.state.best - (stopping.min_delta if stopping else 0.0):
+            self.state.best, self.state.best_step, self.state.waited = mean, self.state.step, 0
+            self._save_best()
+        else:
+            self.state.waited += 1
+
+    def _should_stop(self) -> bool:
+        stopping = self.section.early_stopping
+        return stopping is not None and self.state.waited >= stopping.patience
+
+    def _save_best(self) -> None:
+        weights = self.accelerator.get_state_dict(self.encoder)
+        if self.run.writable:
+            temporary = self.run.temporary("best")
+            save_file(
+                {name: tensor.contiguous().cpu() for name, tensor in weights.items()},
+                temporary / "weights.safetensors",
+            )
+            self.run.publish(temporary, self.run.best)
+
+    def _checkpoint(self) -> None:
+        """Write a checkpoint that appears under its name only when it is whole."""
+        temporary = self.run.temporary("checkpoint")
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(temporary))
+        self.accelerator.wait_for_everyone()
+        if self.run.writable:
+            (self.run.path / "checkpoints").mkdir(exist_ok=True)
+            self.run.commit_checkpoint(temporary, self.state.step, asdict(self.state), self.section.keep_checkpoints)
+            self.run.log("checkpoint", step=self.state.step)
+
+    def _resume(self) -> None:
+        """Go back to the newest intact checkpoint, if there is one."""
+        newest = self.run.newest_checkpoint()
+        if newest is None:
+            return
+        step, folder = newest
+        self.accelerator.load_state(str(folder))
+        saved = json.loads((folder / "state.json").read_text())
+        saved.pop("files")
+        self.state = State(**saved)
+        if self.run.writable:
+            self.run.forget_after(step)
+        self.run.log("resume", step=step)
+
+    def _select(self) -> SentenceTransformer:
+        """Return the student with its last weights, or with those of the lowest dev loss."""
+        self.accelerator.wait_for_everyone()
+        encoder = self.accelerator.unwrap_model(self.encoder)
+        weights = self.run.best / "weights.safetensors"
+        if self.section.select == "best" and weights.exists() and self.state.best_step != self.state.step:
+            encoder.load_state_dict(load_file(weights, device=str(self.accelerator.device)))
+        student: SentenceTransformer = encoder.student
+        return student.eval()
+
+
+class _Counters:
+    """What happened since the last line of the log."""
+
+    def __init__(self) -> None:
+        self.sums: torch.Tensor | float = 0.0  # loss and gradient norm, on the device: reading them would wait for it
+        self.rows = self.tokens = self.steps = 0
+        self.began = time.monotonic()
+
+    def add(self, loss: torch.Tensor, rows: int, tokens: int, norm: torch.Tensor) -> None:
+        self.sums = self.sums + torch.stack([loss, norm.to(loss)])
+        self.rows, self.tokens, self.steps = self.rows + rows, self.tokens + tokens, self.steps + 1
+
+
+def train(
+    student: SentenceTransformer,
+    objectives: Mapping[str, MseObjective],
+    data: TrainingData,
+    section: TrainingSection,
+    *,
+    seed: int,
+    run: RunDirectory,
+    accelerator: Accelerator,
+    unit_length: bool,
+) -> TrainingResult:
+    """Train a student and return it.
+
+    Args:
+        student: it is changed in place.
+        objectives: name → what to train.
+        data: rows of each objective and the stores.
+        section: the recipe's training section.
+        seed: seed of the schedule.
+        run: where checkpoints and the log go.
+        accelerator: devices and processes.
+        unit_length: whether the teacher's vectors have length 1.
+    """
+    schedule = make_schedule(objectives, data, section, seed)
+    trainer = Trainer(student, objectives, data, section, schedule, run, accelerator, unit_length=unit_length)
+    return trainer.train()
+
+
+def make_schedule(
+    objectives: Mapping[str, MseObjective], data: TrainingData, section: TrainingSection, seed: int
+) -> Schedule:
+    """Return the schedule of a run."""
+    streams = {name: Stream(data.train[name].length, objective.english_share) for name, objective in objectives.items()}
+    return Schedule(streams, section.batch_size, section.epochs, seed, section.max_steps)
+
+
+def make_optimizer(student: SentenceTransformer, section: TrainingSection) -> torch.optim.AdamW:
+    """Return AdamW with two groups, body and token embeddings, fused where the device has it."""
+    embeddings = {id(p) for p in student[0].model.get_input_embeddings().parameters()}
+    body = [p for p in student.parameters() if p.requires_grad and id(p) not in embeddings]
+    rest = [p for p in student.parameters() if p.requires_grad and id(p) in embeddings]
+    device = next(student.parameters()).device.type
+    return torch.optim.AdamW(
+        [
+            {"params": body, "lr": section.learning_rate.body},
+            {"params": rest, "lr": section.learning_rate.embeddings},
+        ],
+        weight_decay=section.weight_decay,
+        fused=device in {"cpu", "cuda"},
+    )
+
+
+def learning_rate_factor(step: int, n_steps: int, section: TrainingSection) -> float:
+    """Return the learning rate of a step as a share of the peak: a rise from 0, then the decay."""
+    warmup = round(section.warmup * n_steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    rest = (step - warmup) / max(1, n_steps - warmup)
+    if section.schedule == "linear":
+        return 1.0 - rest
+    if section.schedule == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * rest))
+    return 1.0
