@@ -70,7 +70,8 @@ def attention(
     if _applies(module, query, key, attention_mask, dropout, extra):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         with torch.autocast("cpu", enabled=False):
-            return ShortAttention.apply(query, key, value, attention_mask, scale), None
+            out = ShortAttention.apply(query, key, value, attention_mask, scale)  # type: ignore[no-untyped-call]
+        return out, None
     mask = None if attention_mask is None else attention_mask.to(query.dtype)
     out, _ = sdpa_attention_forward(module, query, key, value, mask, dropout=dropout, scaling=scaling, **extra)
     return out, None
@@ -88,7 +89,7 @@ class ShortAttention(torch.autograd.Function):
     """softmax(scale · q kᵀ + mask) v for (batch, heads, length, size); the mask takes no gradient."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scale: float
     ) -> torch.Tensor:
         """Return (batch, length, heads, size) and keep the weights for the backward pass."""
@@ -101,7 +102,7 @@ class ShortAttention(torch.autograd.Function):
         return torch.bmm(weights, v).view(batch, heads, length, -1).transpose(1, 2).contiguous()
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of query, key and value; the softmax's part is computed in float32."""
         q, k, v, weights = ctx.saved_tensors
         batch, length, heads, size = gradient.shape

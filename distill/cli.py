@@ -93,7 +93,8 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
 
     loaded = load_recipe(recipe, overrides)
     click.echo(
-        f"{recipe} is a valid recipe: {loaded.student.kind} student of {loaded.teacher.model} for {', '.join(loaded.languages)}"
+        f"{recipe} is a valid recipe: a {loaded.student.kind} student of {loaded.teacher.model} "
+        f"for {', '.join(loaded.languages)}"
     )
     for name, corpus in loaded.corpora.items():
         click.echo(f"  {name}: {corpus.source} ({', '.join(corpus.languages)})")
@@ -192,7 +193,7 @@ def show_plan(plan: Plan) -> None:
     console = Console()
     console.print(corpora_table(plan.corpora))
     lines = [
-        f"student: {plan.sizes['parameters']:,} parameters, {plan.sizes['vocabulary']:,} pieces, {plan.sizes['dimension']} dimensions",
+        "student: {parameters:,} parameters, {vocabulary:,} pieces, {dimension} dimensions".format(**plan.sizes),
         f"teacher vectors to compute: {plan.vectors:,}, about {duration(plan.vectors_seconds)}",
         f"training: {plan.steps:,} steps, about {duration(plan.training_seconds)} (from a few timed steps)",
         "nothing was trained or written: leave out --dry-run to run it",

@@ -214,7 +214,7 @@ class RunDirectory:
             raise RunError(
                 str(self.path),
                 f"this directory holds {state} of this recipe",
-                hint="use --resume to go on with it (a finished run is shown), or --fresh to move it aside and start anew",
+                hint="--resume goes on with it (or shows it, if finished); --fresh moves it aside and starts anew",
             )
 
     def _difference(self, recipe: Recipe) -> str:

@@ -41,10 +41,10 @@ def build_student(
     Raises:
         ModelError: it cannot be loaded or made.
     """
-    if isinstance(section, TransplantStudent):
-        student = transplant(section, teacher, corpora)
-    else:
+    if isinstance(section, PretrainedStudent):
         student = _pretrained(section)
+    else:
+        student = transplant(section, teacher, corpora)
     _match_dimension(student, teacher)
     return student.to(device)
 

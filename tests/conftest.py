@@ -1,0 +1,113 @@
+"""Fixtures: a private cache, tiny models that load in milliseconds, small corpora, recipes."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+ROOT = Path(__file__).resolve().parent.parent
+EVERYDAY = ROOT / "distill" / "everyday"
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test a cache of its own."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("DISTILL_CACHE", str(cache))
+    return cache
+
+
+@pytest.fixture(scope="session")
+def everyday_rows() -> list[dict[str, str]]:
+    """Rows of the bundled training corpus."""
+    with (EVERYDAY / "train.tsv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@pytest.fixture(scope="session")
+def tiny_teacher(tmp_path_factory: pytest.TempPathFactory, everyday_rows: list[dict[str, str]]) -> Path:
+    """Folder of an untrained two-layer BERT with 32 dimensions, mean pooling and unit-length vectors."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-teacher")
+    trainer = BertWordPieceTokenizer(lowercase=True)
+    trainer.train_from_iterator([row["en"] for row in everyday_rows], vocab_size=1200, show_progress=False)
+    (folder / "plain").mkdir()
+    trainer.save_model(str(folder / "plain"))
+    tokenizer = BertTokenizerFast(str(folder / "plain" / "vocab.txt"), do_lower_case=True, model_max_length=64)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    BertModel(config).save_pretrained(folder / "plain")
+    tokenizer.save_pretrained(folder / "plain")
+    transformer = Transformer(str(folder / "plain"), max_seq_length=64)
+    model = SentenceTransformer(modules=[transformer, Pooling(32, "mean"), Normalize()], device="cpu")
+    model.save_pretrained(str(folder / "model"), create_model_card=False)
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def plain_encoder(tiny_teacher: Path) -> Path:
+    """Folder of the tiny teacher's plain transformers model, without pooling."""
+    return tiny_teacher.parent / "plain"
+
+
+@pytest.fixture
+def tsv_corpus(tmp_path: Path, everyday_rows: list[dict[str, str]]) -> Path:
+    """A folder corpus of 200 en-uk and 200 en-da rows in TSV, without dev files."""
+    for language in ("uk", "da"):
+        folder = tmp_path / "corpus" / f"en-{language}"
+        folder.mkdir(parents=True)
+        rows = "".join(f"{row['en']}\t{row[language]}\n" for row in everyday_rows[:200])
+        (folder / "train.tsv").write_text("english\tnon_english\n" + rows, encoding="utf-8")
+    return tmp_path / "corpus"
+
+
+@pytest.fixture
+def write_recipe(tmp_path: Path, tiny_teacher: Path, tsv_corpus: Path) -> Callable[..., Path]:
+    """Return a function that writes a small recipe that trains in a second; keyword arguments replace sections."""
+
+    def write(**sections: object) -> Path:
+        import json
+
+        recipe: dict[str, object] = {
+            "name": "small",
+            "runs": str(tmp_path / "runs"),
+            "teacher": {"model": str(tiny_teacher)},
+            "student": {"kind": "transplant", "vocabulary": {"size": 800}, "max_tokens": 32},
+            "corpora": {"small": {"folder": str(tsv_corpus), "languages": ["uk", "da"], "dev_rows": 20}},
+            "training": {
+                "batch_size": 16,
+                "epochs": 2,
+                "learning_rate": 1e-3,
+                "precision": "fp32",
+                "evaluate_every": 10,
+                "checkpoint_every": 5,
+                "trackers": [],
+            },
+            "evaluation": {"suites": ["everyday"]},
+        }
+        recipe.update(sections)
+        path = tmp_path / "small.yaml"
+        path.write_text(json.dumps(recipe, indent=1), encoding="utf-8")  # JSON is YAML
+        return path
+
+    return write
