@@ -96,7 +96,7 @@ A sentence-embedding model for English and {languages}: it puts a sentence and i
 ([Reimers & Gurevych 2020](https://arxiv.org/abs/2004.09813)).
 
 ```python
-{usage(recipe.name)}
+{usage(recipe.name)}  # "{recipe.name}": this folder, or the model's name on the Hub
 ```
 
 ## Scores

@@ -19,8 +19,9 @@ class Score:
 
     Attributes:
         suite: name of the suite.
-        pair: language pair; for retrieval in the direction of the search.
-        metric: spearman, pearson, accuracy or mse.
+        pair: language pair.
+        metric: spearman, pearson, accuracy_forward (the second language searched with the first),
+            accuracy_backward or mse.
         model: column of the table.
         value: correlations and accuracies from 0 to 1 (-1 for correlations), mse as squared distance.
         n: number of sentence pairs.
@@ -55,24 +56,23 @@ def evaluate(models: Mapping[str, EncodeTexts], sets: Sequence[TestSet], *, teac
         vectors = target if target is not None and name == teacher else encode(texts)
         for found in sets:
             first, second = (vectors[which] for which in rows[found])
-            for pair, metric, value in _score(found, first, second):
-                scores.append(Score(found.suite, pair, metric, name, value, len(found.first)))
+            for metric, value in _score(found, first, second):
+                scores.append(Score(found.suite, found.pair, metric, name, value, len(found.first)))
             if target is not None and name != teacher and found.kind == "bitext":
                 error = metrics.mean_squared_error(second, target[rows[found][0]])
                 scores.append(Score(found.suite, found.pair, "mse", name, error, len(found.first)))
     return scores
 
 
-def _score(found: TestSet, first: Vectors, second: Vectors) -> list[tuple[str, str, float]]:
-    """Return pair, metric and value of each score of one set."""
+def _score(found: TestSet, first: Vectors, second: Vectors) -> list[tuple[str, float]]:
+    """Return metric and value of each score of one set."""
     if found.kind == "sts":
         cosines, gold = metrics.pair_cosines(first, second), found.gold_scores()
         return [
-            (found.pair, "spearman", metrics.spearman(cosines, gold)),
-            (found.pair, "pearson", metrics.pearson(cosines, gold)),
+            ("spearman", metrics.spearman(cosines, gold)),
+            ("pearson", metrics.pearson(cosines, gold)),
         ]
-    one, two = found.pair.split("-")
     return [
-        (f"{one}→{two}", "accuracy", metrics.retrieval_accuracy(first, second)),
-        (f"{two}→{one}", "accuracy", metrics.retrieval_accuracy(second, first)),
+        ("accuracy_forward", metrics.retrieval_accuracy(first, second)),
+        ("accuracy_backward", metrics.retrieval_accuracy(second, first)),
     ]

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
 from distill.corpora import Corpus
 from distill.evaluate import Score
 
 TITLES = {
-    "accuracy": "retrieval accuracy",
+    "accuracy_forward": "retrieval accuracy, first → second",
+    "accuracy_backward": "retrieval accuracy, second → first",
     "spearman": "STS Spearman × 100",
     "pearson": "STS Pearson × 100",
     "mse": "squared distance to the teacher's English vector",
 }
+ACCURACIES = ("accuracy_forward", "accuracy_backward")
 
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a score table: the values of all models for one metric, suite and pair."""
-
-    metric: str
-    suite: str
-    pair: str
-    values: tuple[float | None, ...]
-
-
-def score_rows(scores: Sequence[Score], models: Sequence[str], metrics: Iterable[str] = TITLES) -> list[Row]:
-    """Return the lines of a table with one column per model, grouped by metric and suite."""
-    value = {(s.metric, s.suite, s.pair, s.model): s.value for s in scores}
-    rows = []
-    for metric in metrics:
-        places = dict.fromkeys((s.suite, s.pair) for s in scores if s.metric == metric)
-        suites = list(dict.fromkeys(suite for suite, _ in places))
-        for suite, pair in sorted(places, key=lambda place: suites.index(place[0])):
-            rows.append(Row(metric, suite, pair, tuple(value.get((metric, suite, pair, m)) for m in models)))
-    return rows
+TABLE = (("retrieval %", ACCURACIES), ("STS Spearman", ("spearman",)), ("distance²", ("mse",)))
+"""Lines of the terminal's table: a title and the metrics that share a cell. Pearson is in scores.json."""
 
 
 def mean_retrieval(scores: Sequence[Score], model: str, suite: str) -> float | None:
-    """Return the mean retrieval accuracy of a model over all pairs and directions of a suite."""
-    values = [s.value for s in scores if (s.model, s.suite, s.metric) == (model, suite, "accuracy")]
+    """Return the mean retrieval accuracy of a model over all pairs of a suite, both ways."""
+    values = [s.value for s in scores if (s.model, s.suite) == (model, suite) and s.metric in ACCURACIES]
     return sum(values) / len(values) if values else None
 
 
@@ -50,31 +33,33 @@ def format_value(metric: str, value: float | None) -> str:
     """Return a score as it stands in a table: correlations × 100, accuracies in per cent."""
     if value is None:
         return "–"
-    if metric == "accuracy":
-        return f"{100 * value:.1f} %"
-    if metric == "mse":
-        return f"{value:.3f}"
-    return f"{100 * value:.1f}"
+    return f"{value:.3f}" if metric == "mse" else f"{100 * value:.1f}"
 
 
 def score_table(scores: Sequence[Score], models: Sequence[str]) -> Table:
-    """Return the table of scores for the terminal, without Pearson (it is in scores.json)."""
-    table = Table(title="Scores on held-out sentences", title_justify="left")
-    for column in ("what", "suite", "pair"):
+    """Return the table of scores for the terminal, one column per model, 80 columns wide at most for three."""
+    value = {(s.metric, s.suite, s.pair, s.model): s.value for s in scores}
+    table = Table(
+        title="Scores on held-out sentences",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption="retrieval: en → xx / xx → en; distance² to the teacher's English vectors",
+        caption_justify="left",
+    )
+    for column in ("score", "suite", "pair"):
         table.add_column(column, no_wrap=True)
     for model in models:
-        table.add_column(model, justify="right")
-    shown = ""
-    for row in score_rows(scores, models, ("accuracy", "spearman", "mse")):
-        if shown and row.metric != shown:
-            table.add_section()
-        title = TITLES[row.metric] if row.metric != shown else ""
-        shown = row.metric
-        table.add_row(title, row.suite, row.pair, *(format_value(row.metric, v) for v in row.values))
-    for suite in dict.fromkeys(s.suite for s in scores if s.metric == "accuracy"):
-        means = [mean_retrieval(scores, model, suite) for model in models]
+        table.add_column(model, justify="right", no_wrap=True)
+    for title, metrics in TABLE:
+        places = dict.fromkeys((s.suite, s.pair) for s in scores if s.metric in metrics)
+        for number, (suite, pair) in enumerate(places):
+            cells = [" / ".join(format_value(m, value.get((m, suite, pair, name))) for m in metrics) for name in models]
+            table.add_row(title if number == 0 else "", suite, pair, *cells)
         table.add_section()
-        table.add_row("mean retrieval", suite, "all", *(format_value("accuracy", mean) for mean in means), style="bold")
+    for suite in dict.fromkeys(s.suite for s in scores if s.metric in ACCURACIES):
+        means = [format_value("accuracy", mean_retrieval(scores, model, suite)) for model in models]
+        table.add_row("mean of retrieval", suite, "all", *means, style="bold")
     return table
 
 
@@ -84,9 +69,11 @@ def score_markdown(scores: Sequence[Score], models: Sequence[str]) -> str:
         "| metric | suite | pair | " + " | ".join(models) + " |",
         "|---|---|---|" + "---:|" * len(models),
     ]
-    for row in score_rows(scores, models):
-        values = " | ".join(format_value(row.metric, value) for value in row.values)
-        lines.append(f"| {TITLES[row.metric]} | {row.suite} | {row.pair} | {values} |")
+    value = {(s.metric, s.suite, s.pair, s.model): s.value for s in scores}
+    for metric, title in TITLES.items():
+        for suite, pair in dict.fromkeys((s.suite, s.pair) for s in scores if s.metric == metric):
+            values = " | ".join(format_value(metric, value.get((metric, suite, pair, model))) for model in models)
+            lines.append(f"| {title} | {suite} | {pair} | {values} |")
     return "\n".join(lines)
 
 
@@ -105,7 +92,7 @@ def corpora_markdown(corpora: Sequence[Corpus]) -> str:
 
 def corpora_table(corpora: Sequence[Corpus]) -> Table:
     """Return what was read, dropped and kept of each corpus, for the terminal."""
-    table = Table(title="Corpora", title_justify="left")
+    table = Table(title="Rows of the corpora", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     columns = list(dict.fromkeys(name for corpus in corpora for name in corpus.counts))
     for column in ("corpus", "pair"):
         table.add_column(column, no_wrap=True)

@@ -22,4 +22,4 @@ def test_run_makes_a_model_that_loads_without_this_package(write_recipe: Callabl
     assert "distill" not in (run / "model" / "modules.json").read_text()
     scores = json.loads((run / "scores.json").read_text())["scores"]
     assert {score["model"] for score in scores} == {"teacher", "untrained", "student"}
-    assert {"en→uk", "uk→en", "en-en", "uk-uk", "en-da"} <= {score["pair"] for score in scores}
+    assert {"en-uk", "en-en", "uk-uk", "en-da"} <= {score["pair"] for score in scores}
