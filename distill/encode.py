@@ -20,7 +20,7 @@ Features = dict[str, torch.Tensor]
 Vectors = npt.NDArray[np.float32]
 Precision = Literal["fp32", "bf16", "fp16"]
 
-TOKENS_PER_BATCH = {"cpu": 4_096, "cuda": 65_536, "mps": 16_384}
+TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}
 
 
 def best_precision(wanted: str, device: torch.device) -> Precision:
@@ -87,7 +87,9 @@ def encode(
     vectors: Vectors | None = None
     done = 0
     with torch.inference_mode(), autocast(device, precision):
-        for rows in length_batches(lengths, TOKENS_PER_BATCH.get(device.type, 4_096)):
+        batches = list(length_batches(lengths, TOKENS_PER_BATCH.get(device.type, 2_048)))
+        for number in np.random.default_rng(0).permutation(len(batches)):  # so that the rate tells the time left
+            rows = batches[number]
             features = model.preprocess([distinct[row] for row in rows], prompt=prompt or None)
             features = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
             out = model(features)["sentence_embedding"].float().cpu().numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ def token_store(student: SentenceTransformer) -> TokenStore:
     """Return the store of a student's tokens: the same for all students with this tokenizer and longest input."""
     tokenizer = student.tokenizer
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    content = backend.to_str() if backend is not None else repr(sorted(tokenizer.get_vocab().items()))
+    content = repr(sorted(tokenizer.get_vocab().items()))
+    if backend is not None:  # truncation and padding are what the last call set, not part of the tokenizer
+        content = json.dumps({**json.loads(backend.to_str()), "truncation": None, "padding": None}, sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()
     return TokenStore({"tokenizer": digest, "max_tokens": student.max_seq_length, "vocabulary": len(tokenizer)})
 

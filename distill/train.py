@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from distill.encode import Features, length_batches, pad
-from distill.mixture import Schedule, Step, Stream
+from distill.errors import RunError
+from distill.mixture import Schedule, Step, Stream, n_batches
 from distill.objectives import ParallelRows, TextBatch, squared_error, text_batch
 from distill.progress import progress
 from distill.recipe import MseObjective, TrainingSection
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from sentence_transformers import SentenceTransformer
 
-TOKENS_PER_CHUNK = {"cpu": 4_096, "cuda": 65_536}
+TOKENS_PER_CHUNK = {"cpu": 2_048, "cuda": 65_536}
 ROWS_PER_DEV_BATCH = 256
 LOGS_PER_RUN = 200
 
@@ -134,6 +135,16 @@ class Trainer:
         self.encoder, self.optimizer = accelerator.prepare(Encoder(student), optimizer)
         self.state = State()
         tenth = max(1, schedule.n_steps // 10)
+        fewest = min(
+            len(stream.lengths) // n_batches(len(stream.lengths), schedule.batch_size)
+            for stream in schedule.streams.values()
+        )
+        if fewest < accelerator.num_processes:
+            raise RunError(
+                "training.batch_size",
+                f"a batch of {fewest} rows cannot be shared by {accelerator.num_processes} processes",
+                hint="use fewer processes, a larger batch_size or more rows",
+            )
         self.evaluate_every = section.evaluate_every or tenth
         self.checkpoint_every = section.checkpoint_every or tenth
         self.log_every = max(1, schedule.n_steps // LOGS_PER_RUN)
@@ -220,7 +231,7 @@ class Trainer:
         """Return the student's vectors of some texts (texts, dimension) and the number of their tokens."""
         ids = self.data.tokens.read(texts)
         lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
-        batches = list(length_batches(lengths, TOKENS_PER_CHUNK.get(self.accelerator.device.type, 4_096)))
+        batches = list(length_batches(lengths, TOKENS_PER_CHUNK.get(self.accelerator.device.type, 2_048)))
         chunks = [pad([ids[row] for row in rows], self.pad_id) for rows in batches]
         device = self.accelerator.device
         moved = [{name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()} for chunk in chunks]

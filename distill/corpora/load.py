@@ -36,7 +36,7 @@ log = logging.getLogger("distill")
 Side = Literal["english", "non_english"]
 SIDES: tuple[Side, Side] = ("english", "non_english")
 FORMAT_VERSION = 1
-DEV_ROWS = 1000
+DEV_ROWS = 300
 DEV_SHARE = 0.02
 _NOT_WORD = re.compile(r"[\W_]+")
 

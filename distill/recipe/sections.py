@@ -132,8 +132,8 @@ class CorpusSection(Section):
     dev_rows: int | None = Field(
         None,
         ge=0,
-        description="Rows held out to watch the loss. If absent: the corpus's own dev split (at most 1,000), "
-        "else 2 % of the rows (at most 1,000).",
+        description="Rows held out to watch the loss. If absent: the corpus's own dev split (at most 300), "
+        "else 2 % of the rows (at most 300).",
     )
     bad_rows: Literal["error", "skip"] = Field(
         "error",
