@@ -75,6 +75,12 @@ class Schedule:
         return sum(n_batches(len(stream.lengths), self.batch_size) for stream in self.streams.values())
 
     @property
+    def smallest_batch(self) -> int:
+        """Rows of the smallest batch."""
+        sizes = [len(stream.lengths) for stream in self.streams.values()]
+        return min(size // n_batches(size, self.batch_size) for size in sizes)
+
+    @property
     def n_steps(self) -> int:
         """Number of steps of the run."""
         return min(filter(None, (self.epochs * self.steps_per_epoch, self.max_steps)))

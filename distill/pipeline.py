@@ -31,7 +31,7 @@ from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, load_teacher, missing_texts
 from distill.testsets import TestSet, load_suites, sentences
 from distill.tokens import store_tokens, token_store
-from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors, make_schedule, train
+from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -88,21 +88,12 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         embed_corpora(teacher, corpora, accelerator)
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
         before = score_before(teacher, student, sets, run, accelerator)
-        data = training_data(recipe, teacher.store, student, corpora, accelerator)
+        data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
         accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()})
-        result = train(
-            student,
-            recipe.objectives,
-            data,
-            recipe.training,
-            seed=recipe.seed,
-            run=run,
-            accelerator=accelerator,
-            unit_length=teacher.unit_length,
-        )
+        result = Trainer(recipe, student, data, run, accelerator).train()
         accelerator.end_training()
         if main:
-            return finish(recipe, run, corpora, teacher, result, before, sets, command)
+            return finish(recipe, run, corpora, teacher, result, before, sets)
         return Outcome(run.model, [], {})
     finally:
         if lock:
@@ -158,6 +149,7 @@ def untrained_student(
 
 def training_data(
     recipe: Recipe,
+    teacher: Teacher,
     vectors: VectorStore | ZeroVectors,
     student: SentenceTransformer,
     corpora: Sequence[Corpus],
@@ -178,7 +170,8 @@ def training_data(
         )
         for name, objective in recipe.objectives.items()
     }
-    return TrainingData(train_rows, parallel_rows(corpora, "dev", tokens, vectors), tokens, vectors)
+    dev_rows = parallel_rows(corpora, "dev", tokens, vectors)
+    return TrainingData(train_rows, dev_rows, tokens, vectors, teacher.unit_length)
 
 
 def score_before(
@@ -210,9 +203,9 @@ def finish(
     result: TrainingResult,
     before: list[Score],
     sets: Sequence[TestSet],
-    command: str,
 ) -> Outcome:
     """Score the student, save it with its card, and write the report."""
+    command = (run.read_json("run.json") or {}).get("command", "")
     models = {"teacher": teacher.vectors, "student": lambda texts: encode(result.student, texts)}
     after = [score for score in evaluate(models, sets, teacher="teacher") if score.model == "student"]
     scores = before + after
@@ -303,21 +296,12 @@ def plan_run(recipe: Recipe) -> Plan:
     student = build_student(recipe.student, teacher, corpora, accelerator.device)
     speed_up(student)
     sizes = describe(student)
-    data = training_data(recipe, ZeroVectors(teacher.dimension), student, corpora, accelerator)
-    schedule = make_schedule(recipe.objectives, data, recipe.training, recipe.seed)
+    data = training_data(recipe, teacher, ZeroVectors(teacher.dimension), student, corpora, accelerator)
     nowhere = RunDirectory(recipe.runs / recipe.name, writable=False)
-    trainer = Trainer(
-        student,
-        recipe.objectives,
-        data,
-        recipe.training,
-        schedule,
-        nowhere,
-        accelerator,
-        unit_length=teacher.unit_length,
-    )
+    trainer = Trainer(recipe, student, data, nowhere, accelerator)
     seconds = trainer.time_steps()
-    return Plan(corpora, sizes, schedule.n_steps, missing, vectors_seconds, seconds * schedule.n_steps)
+    steps = trainer.schedule.n_steps
+    return Plan(corpora, sizes, steps, missing, vectors_seconds, seconds * steps)
 
 
 def _finished(run: RunDirectory) -> Outcome | None:

@@ -62,7 +62,7 @@ class RunDirectory:
             run.path.mkdir(parents=True, exist_ok=True)
         if not run.has_progress():
             run.write_json("run.json", {"fingerprint": recipe.fingerprint(), "command": command, "started": _now()})
-        run.write_json("recipe.json", recipe.model_dump(mode="json"))
+        run.write_json("recipe.json", recipe.identity())
         return run
 
     def has_progress(self) -> bool:
@@ -219,7 +219,7 @@ class RunDirectory:
 
     def _difference(self, recipe: Recipe) -> str:
         """Return the first keys in which the run's recipe differs, for the message."""
-        old, new = _flat(self.read_json("recipe.json") or {}), _flat(recipe.model_dump(mode="json"))
+        old, new = _flat(self.read_json("recipe.json") or {}), _flat(recipe.identity())
         different = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         shown = ", ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} here" for key in different[:3])
         return f" ({shown})" if shown else ""

@@ -21,10 +21,10 @@ from torch import nn
 
 from distill.encode import Features, length_batches, pad
 from distill.errors import RunError
-from distill.mixture import Schedule, Step, Stream, n_batches
+from distill.mixture import Schedule, Step, Stream
 from distill.objectives import ParallelRows, TextBatch, squared_error, text_batch
 from distill.progress import progress
-from distill.recipe import MseObjective, TrainingSection
+from distill.recipe import Recipe, TrainingSection
 from distill.rundir import RunDirectory
 from distill.store import Keys, Rows, TokenStore, VectorStore
 from distill.student import set_dropout
@@ -54,16 +54,6 @@ class Encoder(nn.Module):
 
 
 @dataclass
-class TrainingData:
-    """What the loop reads: each objective's rows, and the stores they point into."""
-
-    train: Mapping[str, ParallelRows]
-    dev: ParallelRows
-    tokens: TokenStore
-    vectors: VectorStore | ZeroVectors
-
-
-@dataclass
 class ZeroVectors:
     """Stands in for the teacher's vectors where only the time of a step is measured."""
 
@@ -76,6 +66,25 @@ class ZeroVectors:
     def read(self, rows: Rows) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
         """Return zeros (n, dimension)."""
         return np.zeros((len(rows), self.dimension), np.float32)
+
+
+@dataclass
+class TrainingData:
+    """What the loop reads.
+
+    Attributes:
+        train: objective name → its rows.
+        dev: rows held out, of all corpora.
+        tokens: token ids by row.
+        vectors: the teacher's vectors by row.
+        unit_length: whether the teacher's vectors have length 1.
+    """
+
+    train: Mapping[str, ParallelRows]
+    dev: ParallelRows
+    tokens: TokenStore
+    vectors: VectorStore | ZeroVectors
+    unit_length: bool
 
 
 @dataclass
@@ -110,44 +119,39 @@ class TrainingResult:
 
 
 class Trainer:
-    """One run's loop; `train` is what callers use."""
+    """One run's loop.
+
+    Args:
+        recipe: what to train and how.
+        student: it is changed in place.
+        data: rows of each objective and the stores.
+        run: where checkpoints and the log go.
+        accelerator: devices and processes.
+    """
 
     def __init__(
         self,
+        recipe: Recipe,
         student: SentenceTransformer,
-        objectives: Mapping[str, MseObjective],
         data: TrainingData,
-        section: TrainingSection,
-        schedule: Schedule,
         run: RunDirectory,
         accelerator: Accelerator,
-        *,
-        unit_length: bool,
     ) -> None:
+        section = recipe.training
         set_dropout(student, section.dropout)
         if section.gradient_checkpointing:
             student[0].model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self.student, self.objectives, self.data, self.section = student, objectives, data, section
-        self.schedule, self.run, self.accelerator, self.unit_length = schedule, run, accelerator, unit_length
+        self.section, self.objectives = section, recipe.objectives
+        self.data, self.run, self.accelerator = data, run, accelerator
+        self.schedule = make_schedule(recipe, data, processes=accelerator.num_processes)
         self.pad_id = int(student.tokenizer.pad_token_id or 0)
         self.peaks = (section.learning_rate.body, section.learning_rate.embeddings)
-        optimizer = make_optimizer(student, section)
-        self.encoder, self.optimizer = accelerator.prepare(Encoder(student), optimizer)
+        self.encoder, self.optimizer = accelerator.prepare(Encoder(student), make_optimizer(student, section))
         self.state = State()
-        tenth = max(1, schedule.n_steps // 10)
-        fewest = min(
-            len(stream.lengths) // n_batches(len(stream.lengths), schedule.batch_size)
-            for stream in schedule.streams.values()
-        )
-        if fewest < accelerator.num_processes:
-            raise RunError(
-                "training.batch_size",
-                f"a batch of {fewest} rows cannot be shared by {accelerator.num_processes} processes",
-                hint="use fewer processes, a larger batch_size or more rows",
-            )
+        tenth = max(1, self.schedule.n_steps // 10)
         self.evaluate_every = section.evaluate_every or tenth
         self.checkpoint_every = section.checkpoint_every or tenth
-        self.log_every = max(1, schedule.n_steps // LOGS_PER_RUN)
+        self.log_every = max(1, self.schedule.n_steps // LOGS_PER_RUN)
 
     def train(self) -> TrainingResult:
         """Run all steps that are not done yet, and return the student with the selected weights."""
@@ -244,7 +248,7 @@ class Trainer:
         device = vectors.device
         target = torch.from_numpy(self.data.vectors.read(batch.target)).to(device)
         place = torch.from_numpy(batch.place).to(device)
-        return squared_error(vectors[place], target, unit_length=self.unit_length).sum()
+        return squared_error(vectors[place], target, unit_length=self.data.unit_length).sum()
 
     def dev_losses(self) -> dict[str, float]:
         """Return the mean loss over both sides of each corpus's dev rows."""
@@ -259,7 +263,9 @@ class Trainer:
                 batch = text_batch(data, rows, english=True)
                 vectors, _ = self._encode(batch.texts)
                 target = torch.from_numpy(self.data.vectors.read(batch.target)).to(vectors.device)
-                errors = squared_error(vectors[torch.from_numpy(batch.place)], target, unit_length=self.unit_length)
+                errors = squared_error(
+                    vectors[torch.from_numpy(batch.place)], target, unit_length=self.data.unit_length
+                )
                 corpus = torch.from_numpy(np.tile(data.corpus[rows], 2)).long()
                 sums[0].index_add_(0, corpus, errors.cpu().double())
                 sums[1] += torch.bincount(corpus, minlength=len(data.labels))
@@ -366,40 +372,24 @@ class _Counters:
         self.rows, self.tokens, self.steps = self.rows + rows, self.tokens + tokens, self.steps + 1
 
 
-def train(
-    student: SentenceTransformer,
-    objectives: Mapping[str, MseObjective],
-    data: TrainingData,
-    section: TrainingSection,
-    *,
-    seed: int,
-    run: RunDirectory,
-    accelerator: Accelerator,
-    unit_length: bool,
-) -> TrainingResult:
-    """Train a student and return it.
+def make_schedule(recipe: Recipe, data: TrainingData, *, processes: int = 1) -> Schedule:
+    """Return the schedule of a run.
 
-    Args:
-        student: it is changed in place.
-        objectives: name → what to train.
-        data: rows of each objective and the stores.
-        section: the recipe's training section.
-        seed: seed of the schedule.
-        run: where checkpoints and the log go.
-        accelerator: devices and processes.
-        unit_length: whether the teacher's vectors have length 1.
+    Raises:
+        RunError: a batch has fewer rows than there are processes.
     """
-    schedule = make_schedule(objectives, data, section, seed)
-    trainer = Trainer(student, objectives, data, section, schedule, run, accelerator, unit_length=unit_length)
-    return trainer.train()
-
-
-def make_schedule(
-    objectives: Mapping[str, MseObjective], data: TrainingData, section: TrainingSection, seed: int
-) -> Schedule:
-    """Return the schedule of a run."""
-    streams = {name: Stream(data.train[name].length, objective.english_share) for name, objective in objectives.items()}
-    return Schedule(streams, section.batch_size, section.epochs, seed, section.max_steps)
+    streams = {
+        name: Stream(data.train[name].length, objective.english_share) for name, objective in recipe.objectives.items()
+    }
+    training = recipe.training
+    schedule = Schedule(streams, training.batch_size, training.epochs, recipe.seed, training.max_steps)
+    if schedule.smallest_batch < processes:
+        raise RunError(
+            "training.batch_size",
+            f"a batch of {schedule.smallest_batch} rows cannot be shared by {processes} processes",
+            hint="use fewer processes, a larger batch_size or more rows",
+        )
+    return schedule
 
 
 def make_optimizer(student: SentenceTransformer, section: TrainingSection) -> torch.optim.AdamW:

@@ -313,12 +313,18 @@ class Recipe(Section):
         """The non-English languages of all corpora, sorted."""
         return tuple(sorted({code for corpus in self.corpora.values() for code in corpus.languages}))
 
-    def fingerprint(self) -> str:
-        """Return a hash of all that decides the result: everything but where files lie and who is told."""
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides the result: everything but where files lie and who is told."""
         content = self.model_dump(
-            mode="json", exclude={"runs": True, "data_root": True, "license": True, "training": {"trackers"}}
+            mode="json",
+            exclude={"runs": True, "data_root": True, "license": True, "training": {"trackers", "keep_checkpoints"}},
         )
         for corpus in content["corpora"].values():
             for key in ("folder", "files"):
                 corpus[key] = Path(corpus[key]).name if corpus[key] else None
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        content["evaluation"]["suites"] = [Path(suite).name for suite in self.evaluation.suites]
+        return content
+
+    def fingerprint(self) -> str:
+        """Return a hash of `identity`."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()

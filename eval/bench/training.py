@@ -28,7 +28,7 @@ from distill.encode import best_precision, speed_up
 from distill.pipeline import training_data
 from distill.rundir import RunDirectory
 from distill.student import build_student
-from distill.train import Trainer, TrainingData, ZeroVectors, make_schedule
+from distill.train import Trainer, TrainingData, ZeroVectors
 
 BATCH = 128
 STEPS = {"stock fp32": 8, "stock bf16": 12, "distill": 24}
@@ -91,14 +91,11 @@ def own(student: SentenceTransformer, data: TrainingData, steps: int) -> tuple[f
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(cpu=True, mixed_precision="no" if precision == "fp32" else precision)
     speed_up(student)
-    schedule = make_schedule(wanted.objectives, data, wanted.training, wanted.seed)
     nowhere = RunDirectory(Path(tempfile.mkdtemp()), writable=False)
-    trainer = Trainer(
-        student, wanted.objectives, data, wanted.training, schedule, nowhere, accelerator, unit_length=True
-    )
+    trainer = Trainer(wanted, student, data, nowhere, accelerator)
     trainer.encoder.train()
     clock, pairs, tokens = Clock(), 0, 0
-    for step in schedule.steps():
+    for step in trainer.schedule.steps():
         _, rows, n, _ = trainer.train_step(step)
         clock.tick()
         if clock.done > WARM_UP:
@@ -114,7 +111,7 @@ def main() -> None:
     teacher, corpora = load(wanted)
     student = build_student(wanted.student, teacher, corpora, teacher.model.device)
     accelerator = Accelerator(cpu=True)
-    data = training_data(wanted, ZeroVectors(teacher.dimension), student, corpora, accelerator)
+    data = training_data(wanted, teacher, ZeroVectors(teacher.dimension), student, corpora, accelerator)
     rows = np.random.default_rng(0).permutation(sum(len(c.train) for c in corpora))[: BATCH * 40]
     pairs = [pair for c in corpora for e, n in c.pairs(c.train) for pair in zip(e, n, strict=True)]
     label = np.zeros((len(rows), teacher.dimension), np.float32).tolist()
