@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import best_precision, encode, speed_up
 from distill.errors import RunError
 from distill.evaluate import Score, evaluate
+from distill.models import load_model
 from distill.objectives import parallel_rows
 from distill.progress import duration, progress
 from distill.recipe import Recipe
@@ -257,6 +259,37 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type
+
+
+def score_models(names: Sequence[str], suites: Sequence[str], pairs: Sequence[str] | None) -> dict[str, list[Score]]:
+    """Return the scores of some models, by the name of the table's column.
+
+    Args:
+        names: Hub ids, folders of models, or run directories.
+        suites: bundled suites by name, or files or folders of `en-uk.tsv` files.
+        pairs: language pairs to score, None for all.
+    """
+    sets = load_suites(suites, None, pairs)
+    scores = {}
+    for name in names:
+        folder = Path(name) / "model"
+        model = load_model("model", str(folder) if folder.is_dir() else name, device=str(PartialState().device))
+        speed_up(model)
+        column = Path(name).name if Path(name).name not in scores else name
+        scores[column] = evaluate({column: partial(encode, model)}, sets)
+    return scores
+
+
+def latest_run(runs: Path) -> Path:
+    """Return the run directory whose model was finished last.
+
+    Raises:
+        RunError: there is none.
+    """
+    models = sorted(runs.glob("*/model"), key=lambda folder: folder.stat().st_mtime)
+    if not models:
+        raise RunError(str(runs), "no finished run", hint="name a model, or make one with distill run")
+    return models[-1].parent
 
 
 @dataclass

@@ -53,26 +53,29 @@ class TestSet:
         return np.array(self.gold, np.float64)
 
 
-def load_suites(names: Sequence[str], languages: Sequence[str], pairs: Sequence[str] | None = None) -> list[TestSet]:
+def load_suites(
+    names: Sequence[str], languages: Sequence[str] | None, pairs: Sequence[str] | None = None
+) -> list[TestSet]:
     """Return the test sets of suites for a student's languages.
 
     Args:
         names: bundled suites by name, or files or folders of `en-uk.tsv` files.
-        languages: non-English languages of the student; sets of other languages are left out.
+        languages: non-English languages of the student; sets of other languages are left out. All sets if None.
         pairs: pairs to take, all of the languages if None.
 
     Raises:
         DataError: a suite does not exist or a file is malformed.
     """
     sets = [found for name in names for found in _load_suite(name)]
-    known = {"en", *languages}
     if pairs is not None:
         missing = [pair for pair in pairs if all(found.pair != pair for found in sets)]
         if missing and sets:
             there = ", ".join(dict.fromkeys(found.pair for found in sets))
             raise DataError("evaluation.pairs", f"no test set for {', '.join(missing)}", expected=f"one of {there}")
         return [found for found in sets if found.pair in pairs]
-    return [found for found in sets if set(found.pair.split("-")) <= known]
+    if languages is None:
+        return sets
+    return [found for found in sets if set(found.pair.split("-")) <= {"en", *languages}]
 
 
 def sentences(sets: Iterable[TestSet]) -> list[str]:
