@@ -1,0 +1,65 @@
+"""Encoding against sentence-transformers' own `encode`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distill.encode import best_precision, encode, length_batches, pad, speed_up
+from distill.models import load_model
+
+
+def test_vectors_are_those_of_sentence_transformers(tiny_teacher: Path, everyday_rows: list[dict[str, str]]) -> None:
+    model = load_model("model", str(tiny_teacher))
+    texts = [row["en"] for row in everyday_rows[:60]] + ["", "a", "cat " * 200]
+    expected = model.encode(texts)
+    speed_up(model)
+    assert np.allclose(encode(model, texts), expected, atol=1e-5)
+
+
+def test_a_text_that_occurs_twice_is_encoded_once(tiny_teacher: Path) -> None:
+    model = load_model("model", str(tiny_teacher))
+    counts: list[int] = []
+    vectors = encode(model, ["one", "two", "one", "one"], progress=counts.append)
+    assert counts[-1] == 2
+    assert np.array_equal(vectors[0], vectors[2])
+    assert not np.array_equal(vectors[0], vectors[1])
+
+
+def test_a_prompt_is_put_before_each_text(tiny_teacher: Path) -> None:
+    model = load_model("model", str(tiny_teacher))
+    assert np.allclose(encode(model, ["cat"], prompt="query: "), model.encode(["query: cat"]), atol=1e-6)
+
+
+def test_no_texts_give_no_vectors(tiny_teacher: Path) -> None:
+    assert encode(load_model("model", str(tiny_teacher)), []).shape == (0, 32)
+
+
+@given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=80), tokens=st.integers(1, 400))
+def test_length_batches_hold_every_row_once_and_few_tokens(lengths: list[int], tokens: int) -> None:
+    values = np.array(lengths, np.int32)
+    batches = list(length_batches(values, tokens))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for rows in batches:
+        assert len(rows) == 1 or int(values[rows].max()) * len(rows) <= tokens
+
+
+def test_pad() -> None:
+    features = pad([np.array([7, 8, 9], np.int32), np.array([5], np.int32)], pad_id=3)
+    assert features["input_ids"].tolist() == [[7, 8, 9], [5, 3, 3]]
+    assert features["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("wanted", ["fp32", "bf16", "fp16"])
+def test_the_precision_asked_for_is_taken(wanted: str) -> None:
+    assert best_precision(wanted, torch.device("cpu")) == wanted
+
+
+def test_auto_takes_bf16_only_where_the_cpu_computes_in_it() -> None:
+    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    assert best_precision("auto", torch.device("cpu")) == ("bf16" if has_bf16 else "fp32")
