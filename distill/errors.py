@@ -28,12 +28,18 @@ class DistillError(Exception):
             lines.append(f"  what to do: {self.hint}")
         return "\n".join(lines)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.where, self.found, self.expected, self.hint)
-
 
 class RecipeError(DistillError):
-    """A mistake in a recipe or in a `--set` override."""
+    """A mistake in a recipe or in a `--set` override.
+
+    Attributes:
+        others: further mistakes of the same recipe, shown with it.
+    """
+
+    others: tuple[RecipeError, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *map(str, self.others)])
 
 
 class DataError(DistillError):
@@ -50,10 +56,6 @@ class StorageError(DistillError):
 
 class RunError(DistillError):
     """A run directory that cannot be used as asked."""
-
-
-def _rebuild(kind: type[DistillError], where: str, found: str, expected: str, hint: str) -> DistillError:
-    return kind(where, found, expected=expected, hint=hint)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

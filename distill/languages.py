@@ -25,15 +25,26 @@ def parse_language(text: str, *, where: str = "language") -> str:
     """
     written = text.strip().lower()
     code = ALIASES.get(written, written)
-    if code.isalpha() and len(code) <= 3:
+    if _has_form(code):
         code = ALIASES.get(standard := langcodes.standardize_tag(code), standard)
-    if not (2 <= len(code) <= 3 and langcodes.tag_is_valid(code)):
+    if not _has_form(code) or not langcodes.tag_is_valid(code):
         raise DistillError(
             where, f"{text!r} is not a language code", expected="an ISO 639-1 code such as uk, nb, da or sv"
         )
     if written != code:
         log.warning("%s: %s means %s", where, written, code)
     return code
+
+
+def _has_form(code: str) -> bool:
+    """Return whether a text has the form of an ISO 639 code; langcodes raises for some others."""
+    return 2 <= len(code) <= 3 and code.isascii() and code.isalpha()
+
+
+def spellings(code: str) -> list[str]:
+    """Return a language's code and the other ways it is written, such as uk, ua, ukr."""
+    aliases = [alias for alias, meant in ALIASES.items() if meant == code]
+    return list(dict.fromkeys([code, *aliases, langcodes.Language.get(code).to_alpha3()]))
 
 
 def parse_pair(text: str, *, where: str = "pair") -> tuple[str, str]:
