@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import csv
+import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -13,11 +14,13 @@ import numpy as np
 
 from distill.errors import DataError, nearest
 from distill.languages import parse_pair
-from distill.recipe.sections import SUITES
+from distill.recipe.sections import BUNDLED, SUITES
+
+log = logging.getLogger("distill")
 
 STS_COLUMNS = ("score", "sentence1", "sentence2")
 BITEXT_COLUMNS = ("english", "non_english")
-EVERYDAY_LANGUAGES = ("en", "uk", "da", "sv", "nb")
+EVERYDAY_LANGUAGES = ("en", *BUNDLED["everyday"])
 HIGHEST_STS_SCORE = 5.0
 
 
@@ -67,6 +70,9 @@ def load_suites(
         DataError: a suite does not exist or a file is malformed.
     """
     sets = [found for name in names for found in _load_suite(name)]
+    for label, count in Counter(found.label for found in sets).items():
+        if count > 1:
+            raise DataError("evaluation.suites", f"{count} test sets are called {label}", expected="each name once")
     if pairs is not None:
         missing = [pair for pair in pairs if all(found.pair != pair for found in sets)]
         if missing and sets:
@@ -75,7 +81,11 @@ def load_suites(
         return [found for found in sets if found.pair in pairs]
     if languages is None:
         return sets
-    return [found for found in sets if set(found.pair.split("-")) <= {"en", *languages}]
+    chosen = [found for found in sets if set(found.pair.split("-")) <= {"en", *languages}]
+    for suite in dict.fromkeys(found.suite for found in sets):
+        if all(found.suite != suite for found in chosen):
+            log.warning("evaluation.suites: %s has no test set for %s", suite, ", ".join(languages))
+    return chosen
 
 
 def sentences(sets: Iterable[TestSet]) -> list[str]:
@@ -111,34 +121,33 @@ def read_test_file(path: Path) -> TestSet:
         DataError: the name is no pair, or a row is malformed; with file and line.
     """
     pair = "-".join(parse_pair(path.stem, where=str(path)))
-    rows = _read_rows(path)
-    header = rows[0] if rows else []
+    (_, header), *rows = _read_rows(path) or [(1, [])]
     kind: Literal["sts", "bitext"]
     if set(STS_COLUMNS) <= set(header):
-        kind, columns = "sts", STS_COLUMNS
+        kind, columns = "sts", STS_COLUMNS[1:]
     elif set(BITEXT_COLUMNS) <= set(header):
-        kind, columns = "bitext", ("", *BITEXT_COLUMNS)
+        kind, columns = "bitext", BITEXT_COLUMNS
     else:
         raise DataError(
             f"{path}:1",
             f"columns {', '.join(header) or 'none'}",
-            expected=f"{', '.join(STS_COLUMNS)}; or {', '.join(BITEXT_COLUMNS)}",
+            expected=f"{', '.join(STS_COLUMNS)}; or {', '.join(BITEXT_COLUMNS)}; between tabs",
         )
-    if len(rows) < 2:
+    if not rows:
         raise DataError(str(path), "no rows below the header", expected="at least one")
-    place = [header.index(column) if column else -1 for column in columns]
     first, second, gold = [], [], []
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise DataError(f"{path}:{line}", f"{len(row)} fields", expected=f"{len(header)} as in the header")
-        for index in place[1:]:
-            if not row[index].strip():
-                raise DataError(f"{path}:{line}", f"column {header[index]} is empty", expected="a sentence")
-        first.append(row[place[1]])
-        second.append(row[place[2]])
+    for line, fields in rows:
+        if len(fields) != len(header):
+            raise DataError(f"{path}:{line}", f"{len(fields)} fields", expected=f"{len(header)} as in the header")
+        row = dict(zip(header, fields, strict=True))
+        for column in columns:
+            if not row[column].strip():
+                raise DataError(f"{path}:{line}", f"column {column} is empty", expected="a sentence")
+        first.append(row[columns[0]])
+        second.append(row[columns[1]])
         if kind == "sts":
-            gold.append(_score(row[place[0]], path, line))
-    return TestSet(path.parent.name, pair, kind, tuple(first), tuple(second), tuple(gold))
+            gold.append(_score(row["score"], path, line))
+    return TestSet(path.resolve().parent.name, pair, kind, tuple(first), tuple(second), tuple(gold))
 
 
 def _score(text: str, path: Path, line: int) -> float:
@@ -151,27 +160,31 @@ def _score(text: str, path: Path, line: int) -> float:
     return score
 
 
-def _read_rows(path: Path) -> list[list[str]]:
+def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return line number and fields of every line that is not empty."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except UnicodeDecodeError as error:
-        raise DataError(str(path), f"not UTF-8: byte at {error.start}", expected="a UTF-8 file") from error
+        raw = path.read_bytes()
     except OSError as error:
         raise DataError(str(path), f"cannot be read: {error.strerror}") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}", f"not UTF-8: byte 0x{raw[error.start]:02x}", expected="a UTF-8 file"
+        ) from error
+    lines = (line.rstrip("\r") for line in text.split("\n"))
+    return [(number, line.split("\t")) for number, line in enumerate(lines, start=1) if line]
 
 
 def _everyday() -> list[TestSet]:
     """Return the bundled suite: held-out rows of the everyday corpus as bitext, and its scored pairs as sts."""
-    folder = Path(str(resources.files("distill"))) / "everyday"
-    header, *rows = _read_rows(folder / "test.tsv")
-    column = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    column = _read_columns("test.tsv")
     sets = [
         TestSet("everyday", f"en-{code}", "bitext", tuple(column["en"]), tuple(column[code]))
         for code in EVERYDAY_LANGUAGES[1:]
     ]
-    header, *rows = _read_rows(folder / "sts.tsv")
-    column = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    column = _read_columns("sts.tsv")
     gold = tuple(float(score) for score in column["score"])
     pairs = [("en", code) for code in EVERYDAY_LANGUAGES] + [(code, code) for code in EVERYDAY_LANGUAGES[1:]]
     for one, two in pairs:
@@ -179,3 +192,9 @@ def _everyday() -> list[TestSet]:
             TestSet("everyday", f"{one}-{two}", "sts", tuple(column[f"{one}1"]), tuple(column[f"{two}2"]), gold)
         )
     return sets
+
+
+def _read_columns(name: str) -> dict[str, list[str]]:
+    """Return a file of the bundled suite by column."""
+    (_, header), *rows = _read_rows(Path(str(resources.files("distill"))) / "everyday" / name)
+    return {column: [fields[place] for _, fields in rows] for place, column in enumerate(header)}

@@ -1,32 +1,26 @@
 """From the recipe's corpora to memory-mapped rows, split into training and dev rows.
 
-A source is read once into an Arrow file in the cache, under the checksums of its files; later runs map that
-file. Which rows train is an array of row numbers: nothing is copied to drop or hold out a row.
+Which rows train is an array of row numbers: nothing is copied to drop or hold out a row.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import re
-import shutil
 import unicodedata
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
-from distill.corpora.readers import ROWS_PER_BATCH, BadRow, RowBatch, read_parallel_file
+from distill.corpora.cache import CachedRows, cached_rows
+from distill.corpora.readers import ROWS_PER_BATCH
+from distill.corpora.sources import corpus_source
 from distill.errors import DataError
-from distill.files import disk_errors, file_checksum, write_atomically
 from distill.recipe import CorpusSection, Recipe
-from distill.store import Keys, Rows, cache_root, text_keys
+from distill.store import Keys, Rows, text_keys
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,7 +29,6 @@ log = logging.getLogger("distill")
 
 Side = Literal["english", "non_english"]
 SIDES: tuple[Side, Side] = ("english", "non_english")
-FORMAT_VERSION = 1
 DEV_ROWS = 300
 DEV_SHARE = 0.02
 _NOT_WORD = re.compile(r"[\W_]+")
@@ -53,7 +46,7 @@ class Corpus:
         keys: per side, the hashes of the texts (n, 2).
         train: numbers of the rows to train on.
         dev: numbers of the rows held out to watch the loss.
-        counts: rows read, dropped by reason, kept.
+        counts: rows read, dropped by reason, kept; rows read are the sum of the others.
     """
 
     name: str
@@ -122,12 +115,17 @@ def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
     ]
     _keep_dev_apart(corpora)
     for corpus in corpora:
-        corpus.counts["train"], corpus.counts["dev"] = len(corpus.train), len(corpus.dev)
+        used = {"train": len(corpus.train), "dev": len(corpus.dev)}
+        dropped = sum(corpus.counts.values()) - corpus.counts["read"]
+        left_over = corpus.counts["read"] - dropped - sum(used.values())  # more than max_rows or dev_rows
+        corpus.counts |= ({"left over": left_over} if left_over else {}) | used
         if not len(corpus.train):
+            counts = ", ".join(f"{count} {name}" for name, count in corpus.counts.items() if count)
             raise DataError(
                 f"corpora.{corpus.name} (en-{corpus.language})",
-                f"no rows left to train on of {corpus.counts['read']} read from {corpus.source}",
-                hint="see the counts above" if corpus.counts["read"] else "check the source and its columns",
+                f"no rows left to train on from {corpus.source}: {counts}",
+                expected="rows that are neither held out nor in a test set",
+                hint="use a larger corpus, fewer dev_rows, or other suites",
             )
     return corpora
 
@@ -136,24 +134,36 @@ def _load_corpus(name: str, section: CorpusSection, language: str, held_out: Sen
     from datasets import concatenate_datasets
 
     where = f"corpora.{name} (en-{language})"
-    train_rows, bad = _ingest(where, section, language, "train")
-    if not len(train_rows):
-        raise DataError(where, f"no rows in {section.source}", expected="at least one row with both sides")
-    parts, n_train = [train_rows], len(train_rows)
-    if section.dev_rows != 0:
-        dev_rows, dev_bad = _ingest(where, section, language, "dev")
-        parts, bad = [train_rows, dev_rows], bad + dev_bad
-    rows = concatenate_datasets([part for part in parts if len(part)])
+    parts = [_read_train(where, section, language)]
+    if section.dev_rows != 0 and (source := corpus_source(where, section, language, "dev")):
+        parts.append(cached_rows(where, source, section.bad_rows))
+    bad = sum(part.bad for part in parts)
+    if bad:
+        examples = [example for part in parts for example in part.examples]
+        log.warning("%s: bad rows skipped: %d; the first: %s", where, bad, "; ".join(examples[:3]))
+    rows = concatenate_datasets([part.rows for part in parts if len(part.rows)])
     keys, leaked = _hash_texts(rows, held_out)
+    n_train = len(parts[0].rows)
     train, dev = np.arange(n_train), np.arange(n_train, len(rows))
     counts = {"read": len(rows) + bad, "bad": bad, "in a test set": int(leaked.sum())}
     train, dev = train[~leaked[train]], dev[~leaked[dev]]
     train = _spread(train, section.max_rows)
     if not len(dev) and section.dev_rows != 0:
         wanted = section.dev_rows or min(DEV_ROWS, int(len(train) * DEV_SHARE))
-        train, dev = _hold_out(keys["english"], train, wanted)
+        train, dev = _hold_out(where, keys["english"], train, wanted)
     dev = _spread(dev, section.dev_rows or DEV_ROWS)
     return Corpus(name, language, section.source, rows, keys, train, dev, counts)
+
+
+def _read_train(where: str, section: CorpusSection, language: str) -> CachedRows:
+    source = corpus_source(where, section, language, "train")
+    if source is None:
+        raise DataError(where, f"no files in {section.source}", expected="files to train on")
+    found = cached_rows(where, source, section.bad_rows)
+    if not len(found.rows):
+        bad = f"; bad rows skipped: {found.bad}, the first: {found.examples[0]}" if found.bad else ""
+        raise DataError(where, f"no rows in {source.label}{bad}", expected="at least one row with text on both sides")
+    return found
 
 
 def _spread(rows: Rows, most: int | None) -> Rows:
@@ -163,7 +173,7 @@ def _spread(rows: Rows, most: int | None) -> Rows:
     return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
-def _hold_out(english: Keys, rows: Rows, wanted: int) -> tuple[Rows, Rows]:
+def _hold_out(where: str, english: Keys, rows: Rows, wanted: int) -> tuple[Rows, Rows]:
     """Split rows into training and dev rows; all rows of one English sentence go to the same side.
 
     Which sentences are held out depends on their hashes alone, not on the order of the rows.
@@ -172,6 +182,7 @@ def _hold_out(english: Keys, rows: Rows, wanted: int) -> tuple[Rows, Rows]:
         return rows, rows[:0]
     distinct = np.unique(english[rows, 0])
     if len(distinct) <= wanted:
+        log.warning("%s: only %d sentences, half of them are held out, not %d", where, len(distinct), wanted)
         wanted = len(distinct) // 2
     chosen = np.isin(english[rows, 0], distinct[:wanted])
     return rows[~chosen], rows[chosen]
@@ -202,160 +213,3 @@ def _hash_texts(
             hit |= held_out.matches(texts)
         leaked.append(hit)
     return {side: np.concatenate(keys[side]) for side in SIDES}, np.concatenate(leaked)
-
-
-def _ingest(where: str, section: CorpusSection, language: str, split: str) -> tuple[Dataset, int]:
-    """Return the rows of one split from the cache, reading the source first if need be, and the bad rows' number."""
-    if section.hub is not None:
-        identity, batches = _hub_source(where, section, language, split)
-    else:
-        identity, batches = _file_source(section, language, split)
-    identity |= {"version": FORMAT_VERSION, "bad_rows": section.bad_rows}
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
-    folder = cache_root() / "corpora" / digest
-    if not (folder / "manifest.json").is_file():
-        _write_rows(where, section, folder, batches, identity)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    if file_checksum(folder / "rows.arrow") != manifest["checksum"]:
-        log.warning("%s: the cached rows in %s are damaged and are read again", where, folder)
-        shutil.rmtree(folder)
-        return _ingest(where, section, language, split)
-    if manifest["bad"]:
-        examples = "; ".join(manifest["examples"])
-        log.warning("%s: %d bad rows skipped, the first: %s", where, manifest["bad"], examples)
-    from datasets import Dataset
-
-    return Dataset.from_file(str(folder / "rows.arrow")), int(manifest["bad"])
-
-
-def _write_rows(
-    where: str, section: CorpusSection, folder: Path, batches: Iterable[RowBatch], identity: dict[str, Any]
-) -> None:
-    """Read a source into `rows.arrow`; the folder appears under its name only when it is whole."""
-    schema = pa.schema([("english", pa.string()), ("non_english", pa.string())])
-    temporary = folder.with_name(f"tmp-{uuid.uuid4().hex}")
-    with disk_errors(folder):
-        temporary.mkdir(parents=True)
-        try:
-            rows, bad = 0, list[BadRow]()
-            with (
-                pa.OSFile(str(temporary / "rows.arrow"), "wb") as file,
-                pa.ipc.new_stream(file, schema) as writer,
-            ):
-                for batch in batches:
-                    if batch.bad and section.bad_rows == "error":
-                        first = batch.bad[0]
-                        raise DataError(
-                            f"{first.file}:{first.line}",
-                            first.found,
-                            expected="a row with text on both sides, in UTF-8",
-                            hint=f"mend the row, or set corpora.{where.split()[0].split('.', 1)[1]}.bad_rows: skip",
-                        )
-                    bad += batch.bad
-                    rows += len(batch.english)
-                    writer.write_batch(pa.record_batch([batch.english, batch.non_english], schema=schema))
-            manifest = {
-                "identity": identity,
-                "rows": rows,
-                "bad": len(bad),
-                "examples": [str(row) for row in bad[:3]],
-                "checksum": file_checksum(temporary / "rows.arrow"),
-                "shards": [{"rows": rows}],
-            }
-            write_atomically(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
-            if folder.exists():  # another process was faster
-                shutil.rmtree(temporary)
-            else:
-                temporary.rename(folder)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-
-
-def _file_source(section: CorpusSection, language: str, split: str) -> tuple[dict[str, Any], Iterator[RowBatch]]:
-    """Return identity and rows of a local corpus; a split without files has no rows."""
-    english, non_english = section.columns.english, section.columns.non_english
-    if section.bundled:
-        files = [bundled_file(section.bundled, split)] if split == "train" else []
-        english, non_english = "en", language
-    elif section.folder:
-        found = section.split_file(language, split)
-        files = [found] if found else []
-    else:
-        files = section.matching_files() if split == "train" else []
-    identity = {
-        "files": [(path.name, file_checksum(path)) for path in files if path.is_file()],
-        "columns": [english, non_english],
-    }
-    return identity, (batch for path in files for batch in read_parallel_file(path, english, non_english))
-
-
-def bundled_file(name: str, split: str) -> Path:
-    """Return a file of a corpus that ships with this program."""
-    return Path(str(resources.files("distill"))) / name / f"{split}.tsv"
-
-
-def _hub_source(
-    where: str, section: CorpusSection, language: str, split: str
-) -> tuple[dict[str, Any], Iterator[RowBatch]]:
-    """Return identity and rows of a data set on the Hub; a dev split that is not there has no rows."""
-    import datasets
-
-    name = str(section.hub)
-    config = (section.config or "en-{language}").format(language=language)
-    wanted = section.split if split == "train" else section.dev_split
-    try:
-        builder = datasets.load_dataset_builder(name, config, revision=section.revision)
-        splits = list(builder.info.splits or [])
-        if split == "dev" and (wanted is None or (splits and wanted not in splits)):
-            return {"hub": name, "split": None}, iter(())
-        rows = datasets.load_dataset(name, config, revision=section.revision, split=wanted)
-    except Exception as error:
-        if split == "dev" and isinstance(error, ValueError) and "split" in str(error).lower():
-            return {"hub": name, "split": None}, iter(())
-        raise _hub_error(where, name, config, error) from error
-    for column in (section.columns.english, section.columns.non_english):
-        if column not in rows.column_names:
-            raise DataError(
-                f"{where}: {name}",
-                f"no column {column!r}",
-                expected=f"one of {', '.join(rows.column_names)}",
-                hint="name the columns in the recipe: columns: {english: …, non_english: …}",
-            )
-    return {"hub": name, "fingerprint": rows._fingerprint}, _hub_batches(name, rows, section)
-
-
-def _hub_batches(name: str, rows: Dataset, section: CorpusSection) -> Iterator[RowBatch]:
-    for start in range(0, len(rows), ROWS_PER_BATCH):
-        raw = rows[start : start + ROWS_PER_BATCH]
-        batch = RowBatch()
-        columns = (raw[section.columns.english], raw[section.columns.non_english])
-        for number, (left, right) in enumerate(zip(*columns, strict=True), start=start + 1):
-            batch.add(Path(name), number, left, right)
-        yield batch
-
-
-def _hub_error(where: str, name: str, config: str, error: Exception) -> DataError:
-    """Return what went wrong with a data set on the Hub in the user's terms."""
-    from datasets.exceptions import DatasetNotFoundError
-
-    first = next(iter(str(error).splitlines()), type(error).__name__)
-    if isinstance(error, DatasetNotFoundError):
-        return DataError(
-            f"{where}: {name}",
-            "no such data set on the Hub, or no access to it",
-            hint="check the name; for a private set log in with `hf auth login`",
-        )
-    if isinstance(error, ValueError) and "config" in first.lower():
-        return DataError(
-            f"{where}: {name}",
-            f"no configuration {config!r}: {first}",
-            hint="set corpora.<name>.config, {language} stands for the code",
-        )
-    if isinstance(error, ConnectionError) or "offline" in first.lower() or "connect" in type(error).__name__.lower():
-        return DataError(
-            f"{where}: {name}",
-            f"the Hub cannot be reached: {first}",
-            hint="check the network, or use a local folder",
-        )
-    return DataError(f"{where}: {name}", f"cannot be loaded ({type(error).__name__}): {first}")

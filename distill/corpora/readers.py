@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from distill.errors import DataError, nearest
 
@@ -26,11 +26,22 @@ class RowBatch:
         """Add one row; a row without text on a side goes to `bad`."""
         for side, text in (("English", english), ("non-English", non_english)):
             if not isinstance(text, str) or not text.strip():
-                found = "nothing" if text is None or isinstance(text, str) else f"{type(text).__name__} {text!r}"
-                self.bad.append(BadRow(file, line, f"the {side} side holds {found}"))
+                self.bad.append(BadRow(file, line, f"the {side} side holds {_show(text)}"))
                 return
         self.english.append(str(english))
         self.non_english.append(str(non_english))
+
+    def full(self) -> bool:
+        """Return whether it is time for the next batch."""
+        return len(self.english) + len(self.bad) >= ROWS_PER_BATCH
+
+
+def _show(value: object) -> str:
+    if value is None or isinstance(value, str):
+        return "nothing"
+    if isinstance(value, bytes):
+        return f"bytes that are not UTF-8: {value[:20]!r}"
+    return f"{type(value).__name__} {str(value)[:80]}"
 
 
 @dataclass(frozen=True)
@@ -74,25 +85,51 @@ def read_parquet(path: Path, english: str, non_english: str) -> Iterator[RowBatc
 
     try:
         with pq.ParquetFile(path) as file:
-            _check_columns(path, (english, non_english), file.schema_arrow.names)
+            schema = file.schema_arrow
+            check_columns(
+                str(path), (english, non_english), dict(zip(schema.names, map(str, schema.types), strict=True))
+            )
             number = 0
             for records in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=[english, non_english]):
                 batch = RowBatch()
-                columns = [records.column(name).to_pylist() for name in (english, non_english)]
+                columns = [_column_texts(records.column(name)) for name in (english, non_english)]
                 for row, (left, right) in enumerate(zip(*columns, strict=True), start=number + 1):
                     batch.add(path, row, left, right)
-                number += len(columns[0])
+                number += len(records)
                 yield batch
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path),
-            f"not a readable parquet file: {str(error).splitlines()[0]}",
-            hint="the file is damaged or incomplete: get it again",
-        ) from error
+    except pa.ArrowException as error:
+        raise _damaged_parquet(path, error) from error
     except OSError as error:  # pyarrow raises a plain OSError for damaged pages
         if error.errno is not None:
             raise
-        raise DataError(str(path), f"damaged parquet data: {error}", hint="get the file again") from error
+        raise _damaged_parquet(path, error) from error
+
+
+def _column_texts(column: Any) -> list[object]:
+    """Return the values of an Arrow column; texts that are not UTF-8 stay bytes."""
+    import pyarrow as pa
+
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [_decoded(raw) for raw in column.cast(pa.binary()).to_pylist()]
+
+
+def _decoded(raw: bytes | None) -> object:
+    try:
+        return raw.decode("utf-8") if raw is not None else None
+    except UnicodeDecodeError:
+        return raw
+
+
+def _damaged_parquet(path: Path, error: Exception) -> DataError:
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return DataError(
+        str(path),
+        f"not a readable parquet file: {first}",
+        expected="a whole parquet file",
+        hint="the file is damaged or incomplete: get it again",
+    )
 
 
 def read_tsv(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
@@ -100,7 +137,7 @@ def read_tsv(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
     with path.open("rb") as file:
         lines = _decoded_lines(path, file)
         header = _header(path, lines).split("\t")
-        _check_columns(path, (english, non_english), header)
+        check_columns(str(path), (english, non_english), header)
         left, right = header.index(english), header.index(non_english)
         yield from _batches(path, lines, lambda text: _fields(text.split("\t"), left, right, len(header)))
 
@@ -108,35 +145,58 @@ def read_tsv(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
 def read_csv(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
     """Yield the rows of a comma-separated file with a header line; quoted fields may span lines."""
     with path.open("rb") as file:
-        bad: list[BadRow] = []
-
-        def texts() -> Iterator[str]:
-            for _, text in _decoded_lines(path, file):
-                if isinstance(text, BadRow):
-                    bad.append(text)
-                else:
-                    yield text + "\n"
-
-        rows = csv.reader(texts(), strict=True)
-        header = next(rows, None)
-        if header is None:
-            raise DataError(str(path), "the file is empty", expected="a header line")
-        _check_columns(path, (english, non_english), header)
-        left, right = header.index(english), header.index(non_english)
-        batch = RowBatch(bad=bad)
+        lines = _CsvLines(path, file)
+        rows = csv.reader(lines, strict=True)
         try:
+            header = next(rows, None)
+            if header is None:
+                raise _empty(path)
+            if broken := lines.broken_before(rows.line_num):
+                raise DataError(f"{path}:1", broken, expected="a header line in UTF-8")
+            check_columns(str(path), (english, non_english), header)
+            left, right = header.index(english), header.index(non_english)
+            batch = RowBatch()
+            end = rows.line_num
             for row in rows:
-                pair = _fields(row, left, right, len(header))
+                line, end = end + 1, rows.line_num
+                broken = lines.broken_before(end)
+                if not row and not broken:  # an empty line
+                    continue
+                pair = broken or _fields(row, left, right, len(header))
                 if isinstance(pair, str):
-                    batch.bad.append(BadRow(path, rows.line_num, pair))
+                    batch.bad.append(BadRow(path, line, pair))
                 else:
-                    batch.add(path, rows.line_num, *pair)
-                if len(batch.english) >= ROWS_PER_BATCH:
+                    batch.add(path, line, *pair)
+                if batch.full():
                     yield batch
                     batch = RowBatch()
+            yield batch
         except csv.Error as error:
-            raise DataError(f"{path}:{rows.line_num}", f"malformed CSV: {error}") from error
-        yield batch
+            raise DataError(
+                f"{path}:{rows.line_num}",
+                f"malformed CSV: {error}",
+                expected="fields with commas, quotes or line ends in double quotes, quotes in them doubled",
+            ) from error
+
+
+class _CsvLines:
+    """The lines of a CSV file as text; lines that are not UTF-8 are kept in mind for the row they belong to."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._lines = _decoded_lines(path, file)
+        self._broken: dict[int, str] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        for number, text in self._lines:
+            if isinstance(text, BadRow):
+                self._broken[number] = text.found
+                yield "\n"
+            else:
+                yield text
+
+    def broken_before(self, end: int) -> str:
+        """Return what is wrong with the lines read since the last call, an empty string if nothing is."""
+        return next((self._broken.pop(number) for number in list(self._broken) if number <= end), "")
 
 
 def read_jsonl(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
@@ -145,14 +205,27 @@ def read_jsonl(path: Path, english: str, non_english: str) -> Iterator[RowBatch]
     def parse(text: str) -> tuple[object, object] | str:
         try:
             row = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f"not JSON: {error}"
         if not isinstance(row, dict):
             return f"a JSON {type(row).__name__}, expected an object"
-        return row.get(english), row.get(non_english)
+        for key in (english, non_english):
+            if key not in row:
+                return f"no key {key!r} among {_listing(row)}"
+            if isinstance(row[key], str) and not _is_unicode(row[key]):
+                return f"{key!r} holds half of a surrogate pair, which is no character"
+        return row[english], row[non_english]
 
     with path.open("rb") as file:
         yield from _batches(path, _decoded_lines(path, file), parse)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 READERS: dict[str, Callable[[Path, str, str], Iterator[RowBatch]]] = {
@@ -166,40 +239,41 @@ Lines = Iterator[tuple[int, "str | BadRow"]]
 
 
 def _decoded_lines(path: Path, file: BinaryIO) -> Lines:
-    """Yield line numbers and lines without their ends; a line that is not UTF-8 comes as a `BadRow`."""
+    """Yield line numbers and lines with their ends; a line that is not UTF-8 comes as a `BadRow`."""
     for number, raw in enumerate(file, start=1):
         try:
-            text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            yield (
-                number,
-                BadRow(path, number, f"not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}"),
-            )
-            continue
-        if text.strip("\r\n"):
-            yield number, text.rstrip("\r\n")
+            found = f"not UTF-8: byte 0x{raw[error.start]:02x} at column {error.start + 1}"
+            yield number, BadRow(path, number, found)
 
 
 def _header(path: Path, lines: Lines) -> str:
     _, header = next(lines, (1, ""))
     if isinstance(header, BadRow):
         raise DataError(f"{path}:1", header.found, expected="a header line in UTF-8")
-    if not header:
-        raise DataError(str(path), "the file is empty", expected="a header line with the names of the columns")
-    return header
+    if not header.strip():
+        raise _empty(path)
+    return header.rstrip("\r\n")
+
+
+def _empty(path: Path) -> DataError:
+    return DataError(str(path), "the file is empty", expected="a header line with the names of the columns")
 
 
 def _batches(path: Path, lines: Lines, parse: Callable[[str], tuple[object, object] | str]) -> Iterator[RowBatch]:
-    """Yield batches of parsed lines; `parse` returns both sides, or says what is wrong."""
+    """Yield batches of parsed lines, empty ones left out; `parse` returns both sides, or says what is wrong."""
     batch = RowBatch()
     for number, text in lines:
         if isinstance(text, BadRow):
             batch.bad.append(text)
-        elif isinstance(pair := parse(text), str):
+        elif not (line := text.rstrip("\r\n")):
+            continue
+        elif isinstance(pair := parse(line), str):
             batch.bad.append(BadRow(path, number, pair))
         else:
             batch.add(path, number, *pair)
-        if len(batch.english) >= ROWS_PER_BATCH:
+        if batch.full():
             yield batch
             batch = RowBatch()
     yield batch
@@ -211,12 +285,30 @@ def _fields(fields: list[str], left: int, right: int, expected: int) -> tuple[st
     return fields[left], fields[right]
 
 
-def _check_columns(path: Path, wanted: tuple[str, str], there: list[str]) -> None:
+def check_columns(where: str, wanted: tuple[str, str], there: Collection[str]) -> None:
+    """Check that two columns exist, each once; where types are known (`name → type`), that they hold text.
+
+    Raises:
+        DataError: a column is missing, stands twice, or holds no text.
+    """
     for column in wanted:
         if column not in there:
             raise DataError(
-                str(path),
+                where,
                 f"no column {column!r}",
-                expected=f"one of {', '.join(there)}",
-                hint=nearest(column, there) or "name the columns in the recipe: columns: {english: …, non_english: …}",
+                expected=f"columns {', '.join(wanted)}; there are {_listing(there)}",
+                hint=nearest(column, there)
+                or "name the columns in the recipe: columns: {english: …, non_english: …}"
+                + ("" if isinstance(there, Mapping) else "; the first line of a file must name them too"),
             )
+        if isinstance(there, Mapping):
+            if "string" not in there[column] and there[column] != "null":
+                raise DataError(where, f"column {column!r} holds {there[column]}", expected="text")
+        elif list(there).count(column) > 1:
+            raise DataError(where, f"column {column!r} stands twice in the header", expected="once")
+
+
+def _listing(names: Collection[str]) -> str:
+    """Return names for a message, the first ten and none too long."""
+    shown = ", ".join(name if len(name) <= 40 else name[:40] + "…" for name in list(names)[:10])
+    return f"{shown}, …" if len(names) > 10 else shown or "none"

@@ -1,0 +1,135 @@
+"""Where the rows of a corpus come from: files, the bundled corpus, or a data set on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from distill.corpora.readers import ROWS_PER_BATCH, RowBatch, check_columns, read_parallel_file
+from distill.errors import DataError, DistillError
+from distill.files import disk_errors, file_checksum
+from distill.recipe import CorpusSection
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Split = Literal["train", "dev"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of one split of a corpus in one language, not yet read.
+
+    Attributes:
+        label: the files or the data set, for messages.
+        identity: what the rows depend on.
+        batches: reads them, from the start each time it is called.
+    """
+
+    label: str
+    identity: dict[str, Any]
+    batches: Callable[[], Iterator[RowBatch]]
+
+
+def corpus_source(where: str, section: CorpusSection, language: str, split: Split) -> Source | None:
+    """Return where a split's rows come from, None if the corpus has no such split.
+
+    Raises:
+        DataError: a data set on the Hub, or its configuration or columns, cannot be had.
+    """
+    if section.hub is not None:
+        return _hub_source(where, section, language, split)
+    files = _files(section, language, split)
+    return _file_source(section, language, files) if files else None
+
+
+def bundled_file(name: str, split: str) -> Path:
+    """Return a file of a corpus that ships with this program."""
+    return Path(str(resources.files("distill"))) / name / f"{split}.tsv"
+
+
+def _files(section: CorpusSection, language: str, split: Split) -> list[Path]:
+    if section.folder:
+        found = section.split_file(language, split)
+        return [found] if found else []
+    if split != "train":
+        return []
+    return [bundled_file(section.bundled, split)] if section.bundled else section.matching_files()
+
+
+def _file_source(section: CorpusSection, language: str, files: list[Path]) -> Source:
+    english, non_english = section.columns.english, section.columns.non_english
+    if section.bundled:
+        english, non_english = "en", language
+    identity = {
+        "files": [(path.name, file_checksum(path)) for path in files],
+        "columns": [english, non_english],
+    }
+    return Source(
+        ", ".join(map(str, files)),
+        identity,
+        lambda: (batch for path in files for batch in read_parallel_file(path, english, non_english)),
+    )
+
+
+def _hub_source(where: str, section: CorpusSection, language: str, split: Split) -> Source | None:
+    import datasets
+
+    name, columns = str(section.hub), (section.columns.english, section.columns.non_english)
+    config = (section.config or "en-{language}").format(language=language)
+    wanted = section.split if split == "train" else section.dev_split
+    try:
+        with disk_errors(Path(datasets.config.HF_DATASETS_CACHE)):
+            builder = datasets.load_dataset_builder(name, config, revision=section.revision)
+            splits = list(builder.info.splits or [])
+            if split == "dev" and (wanted is None or (splits and wanted not in splits)):
+                return None
+            rows = datasets.load_dataset(name, config, revision=section.revision, split=wanted)
+    except DistillError:
+        raise
+    except Exception as error:
+        if split == "dev" and isinstance(error, ValueError) and "split" in str(error).lower():
+            return None
+        raise _hub_error(where, name, config, error) from error
+    types = {column: str(getattr(feature, "dtype", feature)) for column, feature in rows.features.items()}
+    check_columns(f"{where}: {name}", columns, types)
+    return Source(name, {"hub": name, "fingerprint": rows._fingerprint}, lambda: _hub_batches(name, rows, columns))
+
+
+def _hub_batches(name: str, rows: Dataset, columns: tuple[str, str]) -> Iterator[RowBatch]:
+    for start in range(0, len(rows), ROWS_PER_BATCH):
+        raw = rows[start : start + ROWS_PER_BATCH]
+        batch = RowBatch()
+        for number, (left, right) in enumerate(zip(raw[columns[0]], raw[columns[1]], strict=True), start=start + 1):
+            batch.add(Path(name), number, left, right)
+        yield batch
+
+
+def _hub_error(where: str, name: str, config: str, error: Exception) -> DataError:
+    """Return what went wrong with a data set on the Hub in the user's terms."""
+    from datasets.exceptions import DatasetNotFoundError
+
+    place = f"{where}: {name}"
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    if isinstance(error, ConnectionError) or "offline" in first.lower() or "connect" in type(error).__name__.lower():
+        return DataError(
+            place,
+            f"the Hub cannot be reached: {first}",
+            hint="check the network and that HF_HUB_OFFLINE is not set, or use a local folder",
+        )
+    if isinstance(error, DatasetNotFoundError):
+        return DataError(
+            place,
+            "no such data set on the Hub, or no access to it",
+            hint="check the name; for a private set log in with `hf auth login`",
+        )
+    if isinstance(error, ValueError) and "config" in first.lower():
+        return DataError(
+            place,
+            f"no configuration {config!r}: {first}",
+            hint=f"set {where.split()[0]}.config, in which {{language}} stands for the code",
+        )
+    return DataError(place, f"cannot be loaded ({type(error).__name__}): {first}")
