@@ -3,59 +3,50 @@
 Brown et al. 1993, "The Mathematics of Statistical Machine Translation". Each sentence is the set of its pieces.
 Both directions are fitted; their expected counts are joined by the geometric mean, which keeps links that both
 directions see (symmetrisation as in Liang et al. 2006, "Alignment by Agreement").
+
+A link is a target piece and a source piece that stand in the same sentence pair. All links are held as the rows
+of sparse 0/1 matrices, so that a round of expectation maximisation is two products of a matrix and a vector.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+log = logging.getLogger("distill")
+
 MAX_PIECES = 64
 """A sentence with more distinct pieces is left out: it says little and costs the square."""
 
 MAX_LINKS = 40_000_000
-"""Most candidate links (target piece, source piece, sentence) kept in memory: 12 bytes each."""
+"""Most links kept, for memory: about 50 bytes each while they are sorted. 73,000 short pairs have 16 million."""
 
-CHUNK = 4_000_000
+Numbers = npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
 class Links:
-    """All candidate links of a set of sentence pairs, as flat arrays.
+    """All links of a set of sentence pairs, by distinct pair of pieces.
+
+    A place is one piece in one sentence; its links are the candidates that explain it.
 
     Attributes:
-        pair: index of the link's distinct (target, source) pair, (links,).
-        target_place: index of the link's target occurrence (sentence, target piece), (links,).
-        source_place: likewise for the source piece, (links,).
-        target, source: piece ids of each distinct pair, (pairs,).
+        target: target piece of each distinct pair (pairs,), ascending.
+        source: source piece of each distinct pair (pairs,).
+        target_places: 1 where a link of the pair explains a target place (pairs, target places).
+        source_places: likewise for source places (pairs, source places).
     """
 
-    def __init__(self, sentences: Iterable[tuple[Sequence[int], Sequence[int]]]) -> None:
-        targets, sources, target_places, source_places = [], [], [], []
-        n_links = n_targets = n_sources = 0
-        for target_ids, source_ids in sentences:
-            target, source = np.unique(target_ids), np.unique(source_ids)
-            if not (0 < len(target) <= MAX_PIECES and 0 < len(source) <= MAX_PIECES):
-                continue
-            n_links += len(target) * len(source)
-            if n_links > MAX_LINKS:
-                break
-            targets.append(np.repeat(target, len(source)))
-            sources.append(np.tile(source, len(target)))
-            target_places.append(np.repeat(np.arange(n_targets, n_targets + len(target), dtype=np.int32), len(source)))
-            source_places.append(np.tile(np.arange(n_sources, n_sources + len(source), dtype=np.int32), len(target)))
-            n_targets += len(target)
-            n_sources += len(source)
-        if not targets:
-            targets = sources = target_places = source_places = [np.empty(0, np.int32)]
-        width = max((int(s.max(initial=0)) for s in sources), default=0) + 1
-        codes = np.concatenate(targets).astype(np.int64) * width + np.concatenate(sources)
-        distinct, pair = np.unique(codes, return_inverse=True)
-        self.pair = pair.astype(np.int32)
-        self.target_place, self.source_place = np.concatenate(target_places), np.concatenate(source_places)
-        self.target, self.source = distinct // width, distinct % width
+    target: Numbers
+    source: Numbers
+    target_places: sparse.csr_array
+    source_places: sparse.csr_array
 
 
 def align(
@@ -72,38 +63,89 @@ def align(
     Returns:
         Matrix (n_target, n_source); a row sums to 1, or is empty where the piece was never seen.
     """
-    links = Links(sentences)
-    forward = _expected_counts(links.pair, links.target_place, links.source, rounds)
-    backward = _expected_counts(links.pair, links.source_place, links.target, rounds)
+    pairs = list(sentences)
+    links = find_links([target for target, _ in pairs], [source for _, source in pairs])
+    forward = _expected_counts(links.target_places, links.source, rounds)
+    backward = _expected_counts(links.source_places, links.target, rounds)
     joint = np.sqrt(forward * backward)
-    totals = np.bincount(links.target, joint, minlength=n_target)
-    weights = joint / np.maximum(totals[links.target], 1e-30)
+    weights = joint / np.bincount(links.target, joint, minlength=n_target)[links.target]
     return sparse.csr_array((weights, (links.target, links.source)), shape=(n_target, n_source))
 
 
-def _expected_counts(
-    pair: npt.NDArray[np.int32], place: npt.NDArray[np.int32], given: npt.NDArray[np.int64], rounds: int
-) -> npt.NDArray[np.float64]:
+def find_links(targets: Sequence[Sequence[int]], sources: Sequence[Sequence[int]]) -> Links:
+    """Return the links of sentence pairs, given the piece ids of both sides.
+
+    Sentences without pieces or with more than `MAX_PIECES` are left out. Of more than `MAX_LINKS` links an even
+    sample of the sentences is kept.
+    """
+    target_places, source_places = _places(targets), _places(sources)
+    n_targets, n_sources = (np.bincount(places[0], minlength=len(targets)) for places in (target_places, source_places))
+    used = _used_sentences(n_targets, n_sources)
+    target_places, source_places = (places[:, used[places[0]]] for places in (target_places, source_places))
+    target_places = target_places[:, np.argsort(target_places[1], kind="stable")]
+    (target_sentence, target), (source_sentence, source) = target_places, source_places
+
+    # A target place is linked to all source places of its sentence, whose numbers follow each other.
+    n_links = n_sources[target_sentence]
+    target_place = np.repeat(np.arange(len(target), dtype=np.int32), n_links)
+    first_source = np.searchsorted(source_sentence, target_sentence)
+    skipped = first_source - (np.cumsum(n_links) - n_links)
+    source_place = (np.arange(len(target_place)) + np.repeat(skipped, n_links)).astype(np.int32)
+
+    width = int(source.max(initial=0)) + 1
+    codes = np.repeat(target * width, n_links) + source[source_place]
+    order = np.argsort(codes, kind="stable")
+    codes = codes[order]
+    starts = np.flatnonzero(_is_first(codes))
+    row_starts = np.append(starts, len(codes)).astype(np.int32)
+    ones = np.ones(len(codes))
+    pair_target, pair_source = np.divmod(codes[starts], width)
+    return Links(
+        pair_target,
+        pair_source,
+        sparse.csr_array((ones, target_place[order], row_starts), shape=(len(starts), len(target))),
+        sparse.csr_array((ones, source_place[order], row_starts), shape=(len(starts), len(source))),
+    )
+
+
+def _places(sentences: Sequence[Sequence[int]]) -> Numbers:
+    """Return sentence number and piece of every distinct piece of every sentence, ordered by both, (2, places)."""
+    lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+    pieces = np.fromiter(chain.from_iterable(sentences), np.int64, int(lengths.sum()))
+    width = int(pieces.max(initial=0)) + 1
+    codes = np.sort(np.repeat(np.arange(len(sentences)), lengths) * width + pieces)
+    return np.stack(np.divmod(codes[_is_first(codes)], width))
+
+
+def _is_first(ordered: Numbers) -> npt.NDArray[np.bool_]:
+    """Return for each of some ordered numbers whether it is the first of its value."""
+    return np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+
+
+def _used_sentences(n_targets: Numbers, n_sources: Numbers) -> npt.NDArray[np.bool_]:
+    """Return which sentences are aligned, given the number of distinct pieces of both sides."""
+    fits = (np.minimum(n_targets, n_sources) > 0) & (np.maximum(n_targets, n_sources) <= MAX_PIECES)
+    usable = np.flatnonzero(fits)
+    n_links = int((n_targets * n_sources)[usable].sum())
+    if n_links > MAX_LINKS:
+        usable = usable[np.linspace(0, len(usable) - 1, len(usable) * MAX_LINKS // n_links).astype(np.int64)]
+        log.info("alignment: %d of %d sentence pairs are aligned, to save memory", len(usable), len(fits))
+    used = np.zeros(len(fits), bool)
+    used[usable] = True
+    return used
+
+
+def _expected_counts(explains: sparse.csr_array, given: Numbers, rounds: int) -> npt.NDArray[np.float64]:
     """Return the expected count of each distinct pair after some rounds of EM in one direction.
 
     Args:
-        pair: the pair of each link (links,).
-        place: the occurrence each link explains (links,); its links' posteriors sum to 1.
+        explains: 1 where a link of a pair explains a place (pairs, places); a place's posteriors sum to 1.
         given: the piece each pair is conditioned on (pairs,).
         rounds: rounds of EM, from the uniform distribution.
     """
     probability = np.ones(len(given))
     counts = probability
     for _ in range(rounds):
-        places = np.zeros(int(place.max(initial=-1)) + 1)
-        for start in range(0, len(pair), CHUNK):
-            part = slice(start, start + CHUNK)
-            low = int(place[part].min())
-            sums = np.bincount(place[part] - low, probability[pair[part]])
-            places[low : low + len(sums)] += sums
-        counts = np.zeros(len(given))
-        for start in range(0, len(pair), CHUNK):
-            part = slice(start, start + CHUNK)
-            counts += np.bincount(pair[part], probability[pair[part]] / places[place[part]], minlength=len(given))
+        counts = probability * (explains @ (1 / (explains.T @ probability)))
         probability = counts / np.bincount(given, counts)[given]
     return counts

@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import xxhash
+from safetensors import SafetensorError
 
 from distill.errors import StorageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
+FULL_MESSAGE = re.compile(
+    r"requested and \d+ written|PytorchStreamWriter failed writing|unexpected pos \d+ vs \d+"
+    rf"|os error ({'|'.join(map(str, FULL))})\b"
+)
+"""How numpy, torch and safetensors report a full disk: they give no errno."""
+
+
+@contextmanager
+def full_disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk into a `StorageError` that names `path`."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if getattr(error, "errno", None) not in FULL and not FULL_MESSAGE.search(str(error)):
+            raise
+        raise StorageError(
+            str(path),
+            "the disk is full",
+            hint="free some space (`distill cache ls` shows the stores) and start again with --resume",
+        ) from error
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or unwritable disk into a `StorageError` that names `path`."""
     try:
-        yield
+        with full_disk_errors(path):
+            yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise StorageError(
-                str(path),
-                "the disk is full",
-                hint="free some space (`distill cache ls` shows the stores) and start again with --resume",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise StorageError(
-                str(path), f"cannot be written: {error.strerror}", hint="choose another folder"
-            ) from error
-        raise
+        if error.errno not in UNWRITABLE:
+            raise
+        raise StorageError(str(path), f"cannot be written: {error.strerror}", hint="choose another folder") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

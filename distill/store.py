@@ -60,6 +60,7 @@ class Shard:
 
     def __init__(self, folder: Path, rows: int, files: Mapping[str, str]) -> None:
         self.folder, self.rows, self.files = folder, rows, files
+        self.dropped = False
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         self._intact: bool | None = None
 
@@ -116,7 +117,7 @@ class Store:
         rows = np.full(len(keys), -1, np.int64)
         for index, shard in enumerate(self._shards):
             wanted = np.flatnonzero(rows < 0)
-            if not len(wanted) or not shard.rows:
+            if not len(wanted) or not shard.rows or shard.dropped:
                 continue
             if not shard.intact():
                 self._drop(shard)
@@ -167,8 +168,10 @@ class Store:
         return self._shards[index], int(row - self._starts[index])
 
     def _manifest(self) -> list[dict[str, Any]]:
+        """Return name, rows and file checksums of each shard; none if the manifest is not there or damaged."""
         try:
-            return list(json.loads((self.folder / "manifest.json").read_text())["shards"])
+            shards = json.loads((self.folder / "manifest.json").read_text())["shards"]
+            return [{key: shard[key] for key in ("name", "rows", "files")} for shard in shards]
         except FileNotFoundError:
             return []
         except (ValueError, KeyError, TypeError):
@@ -182,6 +185,7 @@ class Store:
     def _drop(self, shard: Shard) -> None:
         """Take a damaged shard out of the manifest; its rows stay counted so that other rows keep their numbers."""
         log.warning("%s: a damaged shard (%d texts) is dropped and computed again", shard.folder, shard.rows)
+        shard.dropped = True
         with self._lock:
             self._write_manifest([entry for entry in self._manifest() if entry["name"] != shard.folder.name])
         shutil.rmtree(shard.folder, ignore_errors=True)
@@ -244,16 +248,17 @@ def list_stores(root: Path | None = None) -> list[StoreInfo]:
         folder = manifest.parent
         try:
             content = json.loads(manifest.read_text())
-        except ValueError:
-            content = {"identity": {"damaged": True}, "shards": []}
+            identity, texts = dict(content["identity"]), sum(shard["rows"] for shard in content["shards"])
+        except (ValueError, KeyError, TypeError):
+            identity, texts = {"damaged": True}, 0
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        texts = sum(shard["rows"] for shard in content["shards"])
-        stores.append(StoreInfo(folder.name, folder.parent.name, content["identity"], texts, size, folder))
+        stores.append(StoreInfo(folder.name, folder.parent.name, identity, texts, size, folder))
     return sorted(stores, key=lambda store: -store.bytes)
 
 
 def remove_stores(stores: Sequence[StoreInfo]) -> int:
     """Delete stores and return the bytes freed."""
     for store in stores:
-        shutil.rmtree(store.folder)
+        with disk_errors(store.folder):
+            shutil.rmtree(store.folder)
     return sum(store.bytes for store in stores)

@@ -7,10 +7,10 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tokenizers import Tokenizer, models, normalizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from distill.errors import ModelError
 
@@ -20,7 +20,7 @@ Texts = Callable[[], Iterable[str]]
 ACCENT_SHARE = 5e-5
 """An accented letter belongs to a language if at least this share of its letters are that letter."""
 
-PIECES_PER_WORD = 0.6
+PIECES_PER_WORD = 0.72
 """Pieces to learn for each distinct word seen twice, where a recipe does not say how many."""
 
 
@@ -39,11 +39,12 @@ def extended_tokenizer(
         size: number of pieces to learn, before those the teacher has are left out.
         min_count: a piece must be made from pairs that occur this often.
     """
-    normalizer = _normalizer(teacher, kept_accents(other()))
-    learnt = _learn_pieces(teacher, normalizer, other, size, min_count)
+    strings = count_strings(other())
+    normalizer = _normalizer(teacher, kept_accents(strings))
+    learnt = _learn_pieces(teacher, count_words(strings, normalizer, teacher), size, min_count)
     old = _vocabulary(teacher)
     new = [piece for piece in learnt if piece not in old]
-    words = [word for word in _words(teacher, english()) if word.isascii()]
+    words = [word for word in count_words(count_strings(english()), teacher.normalizer, teacher) if word.isascii()]
     new = _without_effect_on(words, teacher, old, new)
     return _rebuilt(teacher, {**old, **{piece: len(old) + i for i, piece in enumerate(new)}}, normalizer)
 
@@ -52,23 +53,25 @@ def replaced_tokenizer(
     teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int
 ) -> Tokenizer:
     """Return a tokenizer of the teacher's kind whose pieces are learnt from both sides; special tokens come first."""
-    normalizer = _normalizer(teacher, kept_accents(other()))
-
-    def both() -> Iterator[str]:
-        yield from english()
-        yield from other()
-
-    learnt = _learn_pieces(teacher, normalizer, both, size, min_count)
+    strings = count_strings(other())
+    normalizer = _normalizer(teacher, kept_accents(strings))
+    words = count_words(strings + count_strings(english()), normalizer, teacher)
+    learnt = _learn_pieces(teacher, words, size, min_count)
     special = sorted(_special_tokens(teacher), key=lambda token: _vocabulary(teacher)[token])
     pieces = special + [piece for piece in learnt if piece not in special]
     return _rebuilt(teacher, {piece: i for i, piece in enumerate(pieces)}, normalizer)
 
 
-def kept_accents(texts: Iterable[str]) -> list[str]:
-    """Return the letters with a diacritic that are part of the texts' alphabet, lower and upper case."""
+def kept_accents(strings: Mapping[str, int]) -> list[str]:
+    """Return the letters with a diacritic that are part of a language's alphabet, lower and upper case.
+
+    Args:
+        strings: how often each string of the language occurs.
+    """
     counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(unicodedata.normalize("NFC", text).lower())
+    for string, n in strings.items():
+        for char in unicodedata.normalize("NFC", string).lower():
+            counts[char] += n
     letters = {char: n for char, n in counts.items() if char.isalpha()}
     least = max(3, sum(letters.values()) * ACCENT_SHARE)
     kept = [char for char, n in letters.items() if n >= least and len(unicodedata.normalize("NFD", char)) > 1]
@@ -105,39 +108,49 @@ def _normalizer(teacher: Tokenizer, kept: list[str]) -> normalizers.Normalizer:
             bases.setdefault(mark, set()).add(base)
     patterns = [rf"(?<![{re.escape(''.join(sorted(before)))}]){mark}" for mark, before in sorted(bases.items())]
     others = rf"[\p{{Mn}}&&[^{''.join(sorted(bases))}]]" if bases else r"\p{Mn}"
-    from tokenizers import Regex
-
     strip = normalizers.Replace(Regex("|".join([*patterns, others])), "")
     return normalizers.Sequence([normalizers.NFD(), strip, normalizers.NFC(), bert])
 
 
-def _learn_pieces(
-    teacher: Tokenizer, normalizer: normalizers.Normalizer, texts: Texts, size: int | None, min_count: int
-) -> list[str]:
-    """Return WordPiece pieces learnt from texts, most useful first, special tokens left out."""
-    state = json.loads(teacher.to_str())["model"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token=state["unk_token"]))
-    tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = teacher.pre_tokenizer
+def _learn_pieces(teacher: Tokenizer, words: Mapping[str, int], size: int | None, min_count: int) -> list[str]:
+    """Return WordPiece pieces learnt from words and their counts, letters first, then the most useful ones."""
     if size is None:
-        counts = Counter(_words(tokenizer, texts()))
-        size = min(30_000, max(1_000, round(PIECES_PER_WORD * sum(n >= 2 for n in counts.values()))))
+        size = min(30_000, max(1_000, round(PIECES_PER_WORD * sum(n >= 2 for n in words.values()))))
+    state = json.loads(teacher.to_str())["model"]
+    prefix = state["continuing_subword_prefix"]
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         min_frequency=min_count,
         show_progress=False,
-        continuing_subword_prefix=state["continuing_subword_prefix"],
+        continuing_subword_prefix=prefix,
+        # Ids for the letters inside words, which the trainer would number in the random order of a hash map and
+        # then break ties by: another vocabulary in each process (huggingface/tokenizers#1794).
+        special_tokens=sorted({prefix + letter for word in words for letter in word[1:]}),
     )
-    tokenizer.train_from_iterator(texts(), trainer)
-    return sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
+    tokenizer = Tokenizer(models.WordPiece(unk_token=state["unk_token"]))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.train_from_iterator((" ".join([word] * n) for word, n in words.items()), trainer)
+    ids = tokenizer.get_vocab()
+    return sorted(ids, key=ids.__getitem__)
 
 
-def _words(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[str]:
-    """Yield the words of texts as the model of a tokenizer gets them, distinct words of a text once."""
-    for text in texts:
-        normal = tokenizer.normalizer.normalize_str(text)
-        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal):
-            yield word
+def count_strings(texts: Iterable[str]) -> Counter[str]:
+    """Return how often each string between spaces occurs in texts.
+
+    A text collection has far fewer distinct ones than words, and what becomes of a string (accents, case, where it
+    is cut) does not depend on what stands beyond a space.
+    """
+    return Counter(itertools.chain.from_iterable(text.split(" ") for text in texts))
+
+
+def count_words(strings: Mapping[str, int], normalizer: normalizers.Normalizer, teacher: Tokenizer) -> Counter[str]:
+    """Return how often each word occurs, as the tokenizer's model gets it, given how often strings do."""
+    normalize, cut = normalizer.normalize_str, teacher.pre_tokenizer.pre_tokenize_str
+    words: Counter[str] = Counter()
+    for string, n in strings.items():
+        for word, _ in cut(normalize(string)):
+            words[word] += n
+    return words
 
 
 def _without_effect_on(words: Iterable[str], teacher: Tokenizer, old: dict[str, int], new: list[str]) -> list[str]:

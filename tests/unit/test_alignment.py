@@ -1,0 +1,114 @@
+"""IBM model 1 against a slow implementation with dictionaries, and on a corpus one can solve by eye."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distill import alignment
+from distill.alignment import MAX_PIECES, align
+
+Pairs = Sequence[tuple[Sequence[int], Sequence[int]]]
+Counts = dict[tuple[int, int], float]
+
+pieces = st.lists(st.integers(0, 7), max_size=6)
+corpora = st.lists(st.tuples(pieces, pieces), max_size=8)
+
+GERMAN = ["das", "haus", "buch", "ein"]
+ENGLISH = ["the", "house", "book", "a"]
+BOOKS: Pairs = [([0, 1], [0, 1]), ([0, 2], [0, 2]), ([3, 2], [3, 2])]  # das haus, das buch, ein buch
+
+
+def expected_counts(pairs: Pairs, rounds: int) -> Counts:
+    """Return E[count(target, source)] of model 1, sources generating targets (Brown et al. 1993, section 4.1)."""
+    probability: Counts = defaultdict(lambda: 1.0)
+    counts: Counts = {}
+    for _ in range(rounds):
+        counts, totals = defaultdict(float), defaultdict(float)
+        for targets, sources in pairs:
+            for target in set(targets):
+                mass = sum(probability[target, source] for source in set(sources))
+                for source in set(sources):
+                    share = probability[target, source] / mass
+                    counts[target, source] += share
+                    totals[source] += share
+        for target, source in counts:
+            probability[target, source] = counts[target, source] / totals[source]
+    return counts
+
+
+def slow_align(pairs: Pairs, n_target: int, n_source: int, rounds: int) -> np.ndarray:
+    """Return what `align` does, dense."""
+    forward = expected_counts(pairs, rounds)
+    backward = expected_counts([(sources, targets) for targets, sources in pairs], rounds)
+    weights = np.zeros((n_target, n_source))
+    for (target, source), count in forward.items():
+        weights[target, source] = math.sqrt(count * backward[source, target])
+    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
+
+
+@given(pairs=corpora, rounds=st.integers(1, 7))
+def test_weights_are_those_of_the_slow_implementation(pairs: Pairs, rounds: int) -> None:
+    found = align(pairs, n_target=9, n_source=8, rounds=rounds).toarray()
+    assert found == pytest.approx(slow_align(pairs, 9, 8, rounds), abs=1e-9)
+
+
+@given(pairs=corpora)
+def test_a_row_sums_to_one_where_its_piece_was_seen_and_is_empty_elsewhere(pairs: Pairs) -> None:
+    found = align(iter(pairs), n_target=9, n_source=8, rounds=3)
+    seen = {target for targets, sources in pairs if sources for target in targets}
+    assert found.sum(axis=1) == pytest.approx([float(target in seen) for target in range(9)])
+    assert set(np.flatnonzero(np.diff(found.indptr))) == seen
+
+
+@given(pairs=corpora)
+def test_both_directions_see_the_same_links(pairs: Pairs) -> None:
+    there = align(pairs, n_target=8, n_source=8, rounds=4).toarray()
+    back = align([(sources, targets) for targets, sources in pairs], n_target=8, n_source=8, rounds=4).toarray()
+    # `there` is one matrix with its rows scaled, `back` the same with its columns scaled: scale-free products agree.
+    assert np.einsum("ij,kl,il,kj->ijkl", there, there, back.T, back.T) == pytest.approx(
+        np.einsum("il,kj,ij,kl->ijkl", there, there, back.T, back.T), rel=1e-6, abs=1e-15
+    )
+
+
+def test_words_that_always_come_together_are_found() -> None:
+    weights = align(BOOKS, n_target=4, n_source=4, rounds=12).toarray()
+    assert [ENGLISH[source] for source in weights.argmax(axis=1)] == ["the", "house", "book", "a"]
+    assert weights.max(axis=1).min() > 0.9
+
+
+def test_a_sentence_is_a_set_of_pieces() -> None:
+    repeated = [([*targets, *targets], [*reversed(sources), *sources]) for targets, sources in BOOKS]
+    once = align(BOOKS, n_target=4, n_source=4, rounds=5).toarray()
+    assert np.array_equal(align(repeated, n_target=4, n_source=4, rounds=5).toarray(), once)
+
+
+@pytest.mark.parametrize("n", [MAX_PIECES, MAX_PIECES + 1])
+def test_a_sentence_with_too_many_pieces_is_left_out(n: int) -> None:
+    long = (list(range(4, 4 + n)), [0, 1])
+    weights = align([*BOOKS, long], n_target=4 + n, n_source=4, rounds=2)
+    assert (np.diff(weights.indptr)[4:] > 0).all() == (n <= MAX_PIECES)
+    swapped = align([*BOOKS, long[::-1]], n_target=4, n_source=4 + n, rounds=2)
+    assert (swapped.indices.max() >= 4) == (n <= MAX_PIECES)
+
+
+def test_over_the_limit_of_links_sentences_are_taken_from_everywhere(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs = [([n], [n, n + 1]) for n in range(100)]
+    monkeypatch.setattr(alignment, "MAX_LINKS", 50)
+    with caplog.at_level(logging.INFO, logger="distill"):
+        weights = align(pairs, n_target=100, n_source=101, rounds=1)
+    assert weights.nnz == 50
+    assert "25 of 100" in caplog.text
+    used = np.flatnonzero(np.diff(weights.indptr))
+    assert used[0] == 0
+    assert used[-1] == 99
+    assert np.diff(used).max() <= 5
