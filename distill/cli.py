@@ -17,6 +17,7 @@ from distill.errors import DistillError
 
 if TYPE_CHECKING:
     from distill.pipeline import Outcome, Plan
+    from distill.rundir import Mode
 
 SET_HELP = "Override a key of the recipe, such as training.epochs=2. Can be given several times."
 
@@ -32,7 +33,8 @@ class Commands(click.Group):
             click.secho(f"error: {error}", fg="red", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            click.echo("interrupted; `--resume` goes on from the last checkpoint", err=True)
+            goes_on = "; `--resume` goes on from the last checkpoint" * (ctx.invoked_subcommand == "run")
+            click.echo(f"interrupted{goes_on}", err=True)
             sys.exit(130)
 
 
@@ -62,26 +64,34 @@ def main() -> None:
     show_default=True,
     help="Train in this many processes.",
 )
-def run(recipe: Path, overrides: tuple[str, ...], mode: str | None, dry_run: bool, processes: int) -> None:
+def run(recipe: Path, overrides: tuple[str, ...], mode: Mode | None, dry_run: bool, processes: int) -> None:
     """Make a student from RECIPE: corpora, teacher vectors, training, scores, report."""
+    from distill.files import full_disk_errors
+    from distill.launch import launch, launched
     from distill.recipe import load_recipe
+    from distill.rundir import RunDirectory
 
     loaded = load_recipe(recipe, overrides)
+    mode = mode or "new"
+    if not dry_run:
+        RunDirectory(loaded.runs / loaded.name).check(loaded, mode)  # before the seconds that the imports below take
     if processes > 1 and "RANK" not in os.environ:
-        from distill.launch import launch
-
         sys.exit(launch(sys.argv[1:], processes))
-    if int(os.environ.get("RANK", "0")) > 0:
+    main_process = int(os.environ.get("RANK", "0")) == 0
+    if not main_process:
         logging.getLogger("distill").setLevel(logging.ERROR)
-    quiet_libraries()
-    from distill.pipeline import plan_run, run_recipe
+    with launched(), full_disk_errors(loaded.runs / loaded.name):
+        quiet_libraries()
+        from distill.pipeline import plan_run, run_recipe
 
-    if dry_run:
-        show_plan(plan_run(loaded))
-        return
-    outcome = run_recipe(loaded, mode=mode or "new", command=shlex.join(["distill", *sys.argv[1:]]))  # type: ignore[arg-type]
-    if outcome.scores:
-        show_outcome(outcome)
+        if dry_run:
+            plan = plan_run(loaded)
+            if main_process:
+                show_plan(plan)
+            return
+        outcome = run_recipe(loaded, mode=mode, command=shlex.join(["distill", *sys.argv[1:]]))
+        if main_process:
+            show_outcome(outcome)
 
 
 @main.command()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import ProjectConfiguration, set_seed
+from accelerate.utils import ProjectConfiguration, parse_flag_from_env, set_seed
 from ruamel.yaml import YAML
 
 from distill.card import model_card
@@ -77,10 +79,9 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
     main = accelerator.is_main_process
     with accelerator.main_process_first():
         run = RunDirectory.open(recipe, mode=mode, command=command, writable=main)
-    if finished := _finished(run):
-        return finished
-    lock = run.lock() if main else None
     try:
+        if finished := _finished(run):
+            return finished
         set_seed(recipe.seed)
         sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
         with accelerator.main_process_first():
@@ -92,36 +93,68 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         before = score_before(teacher, student, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
         accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()})
+        set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
         result = Trainer(recipe, student, data, run, accelerator).train()
         accelerator.end_training()
         if main:
             return finish(recipe, run, corpora, teacher, result, before, sets)
         return Outcome(run.model, [], {})
     finally:
-        if lock:
-            lock.release()
+        run.close()
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
-    """Return accelerate's view of devices and processes, with the precision the hardware is best at."""
-    device = PartialState(timeout=LONGEST_WAIT).device
+    """Return accelerate's view of devices and processes, with the precision the hardware is best at.
+
+    Raises:
+        RunError: the hardware cannot do what the recipe or the number of processes asks for.
+    """
+    _check_trackers(recipe.training.trackers)
+    device = _process_state().device
     precision = best_precision(recipe.training.precision, device)
     if precision == "fp16" and device.type == "cpu":
         raise RunError("training.precision", "fp16 does not train on a CPU", expected="auto, bf16 or fp32")
     logdir = recipe.runs / recipe.name
     return Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
-        log_with=list(recipe.training.trackers),
+        log_with=list(recipe.training.trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(logdir), logging_dir=str(logdir / "tracking")),
     )
 
 
+def _process_state() -> PartialState:
+    """Return this process's place among the processes of the run, and its device."""
+    processes, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    if not cpu and gpus and processes > gpus:
+        raise RunError("--processes", f"{processes} processes on {gpus} GPUs", expected=f"at most {gpus}")
+    state = PartialState(cpu=cpu, timeout=LONGEST_WAIT)
+    if state.num_processes < processes:
+        raise RunError("--processes", f"{state.device.type} devices train in one process only")
+    return state
+
+
+def _check_trackers(trackers: Sequence[str]) -> None:
+    """Check that trackers are installed; accelerate would leave out those that are not.
+
+    Raises:
+        RunError: one is not.
+    """
+    for name in trackers:
+        if find_spec(name) is None:
+            raise RunError(
+                f"training.trackers: {name}",
+                "not installed",
+                hint=f"pip install 'distill-multilingual[{name}]', or leave it out: --set training.trackers=[]",
+            )
+
+
 def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
     """Put the teacher's vectors of all English sentences into its store; every process does its share."""
-    missing = sum(len(job.keys) for job in missing_texts(teacher.store, corpora, ("english",)))
+    jobs = list(missing_texts(teacher.store, corpora, ("english",)))
+    own = sum(len(job.keys) for job in jobs[accelerator.process_index :: accelerator.num_processes])
     accelerator.wait_for_everyone()
-    if missing:
-        own = -(-missing // accelerator.num_processes)
+    if own:
         with progress("teacher vectors", own, "sentences", show=accelerator.is_main_process) as update:
             embed(
                 teacher,
@@ -214,7 +247,7 @@ def finish(
     facts = {
         "training time": f"{duration(result.state.seconds)} on {describe_device(teacher.model.device)}",
         "steps": f"{result.state.step} of {result.n_steps}" + " (stopped early)" * result.stopped_early,
-        "weights from step": str(result.state.best_step if recipe.training.select == "best" else result.state.step),
+        "weights from step": str(result.step),
         "command": f"`{command}`",
     }
     temporary = run.temporary("model")

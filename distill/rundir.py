@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +24,9 @@ log = logging.getLogger("distill")
 
 Mode = Literal["new", "resume", "fresh"]
 CHECKPOINT = re.compile(r"step-(\d+)$")
+LEFTOVER = re.compile(r"\.tmp-.+|\..+\.[0-9a-f]{32}")
+"""Names of what a killed process was writing: folders of `temporary` and files of `write_atomically`."""
+BEST_WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,12 @@ class RunDirectory:
     Attributes:
         path: the folder.
         writable: whether this process writes; only the main one of a run does.
+        lock: held by the process that writes, until `close` or its end.
     """
 
     path: Path
     writable: bool = True
+    lock: FileLock | None = None
 
     @classmethod
     def open(cls, recipe: Recipe, *, mode: Mode = "new", command: str = "", writable: bool = True) -> RunDirectory:
@@ -47,44 +54,56 @@ class RunDirectory:
             writable: whether this process writes.
 
         Raises:
-            RunError: the directory holds a run of another recipe, or one that was not asked to be resumed.
+            RunError: the directory holds a run of another recipe, or one that was not asked to be resumed, or
+                another process runs in it.
         """
-        run = cls(recipe.runs / recipe.name, writable)
+        path = recipe.runs / recipe.name
         if not writable:
-            return run
-        with disk_errors(run.path):
-            if mode == "fresh" and run.path.exists():
-                aside = run.path.with_name(f"{run.path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-                run.path.rename(aside)
-                log.info("the old run is now in %s", aside)
-            if run.has_progress():
-                run._check(recipe, mode)
-            run.path.mkdir(parents=True, exist_ok=True)
-        if not run.has_progress():
-            run.write_json("run.json", {"fingerprint": recipe.fingerprint(), "command": command, "started": _now()})
-        run.write_json("recipe.json", recipe.identity())
+            return cls(path, writable)
+        with disk_errors(path):
+            run = cls(path, writable, _locked(path))
+            try:
+                if mode == "fresh" and any(entry.name != "lock" for entry in path.iterdir()):
+                    run = run._moved_aside()
+                run._prepare(recipe, mode, command)
+            except BaseException:
+                run.close()
+                raise
         return run
+
+    def close(self) -> None:
+        """Let other processes run in this directory; a run that got nowhere leaves nothing behind."""
+        if self.lock:
+            if not self.has_progress():
+                self._remove()
+            self.lock.release()
 
     def has_progress(self) -> bool:
         """Return whether a run got as far as a student; before that nothing is worth keeping."""
         return (self.path / "run.json").exists() and self.untrained.exists()
 
-    def lock(self) -> FileLock:
-        """Return a lock that is held, and released when this process ends.
+    def check(self, recipe: Recipe, mode: Mode) -> None:
+        """Check that a run of a recipe may be started here, or gone on with; nothing is written.
 
         Raises:
-            RunError: another process runs in this directory.
+            RunError: the directory holds a run of another recipe, or one that was not asked to be resumed.
         """
-        lock = FileLock(self.path / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        if mode == "fresh" or not self.has_progress():
+            return
+        record = self.read_json("run.json") or {}
+        if record.get("fingerprint") != recipe.fingerprint():
             raise RunError(
                 str(self.path),
-                "another process is running in this directory",
-                hint="wait for it, or give this run another name: --set name=…",
-            ) from None
-        return lock
+                "this directory holds a run of another recipe" + self._difference(recipe),
+                hint="use --fresh to move it aside and start anew, or another name: --set name=…",
+            )
+        if mode == "new":
+            state = "a finished run" if (self.path / "scores.json").exists() else "an unfinished run"
+            raise RunError(
+                str(self.path),
+                f"this directory holds {state} of this recipe",
+                hint="--resume goes on with it (or shows it, if finished); --fresh moves it aside and starts anew",
+            )
 
     @property
     def model(self) -> Path:
@@ -119,22 +138,29 @@ class RunDirectory:
                     return step, folder
             except (OSError, ValueError, KeyError):
                 pass
-            log.warning("%s is damaged; an older checkpoint is used", folder)
+            log.warning("%s is damaged and is left out", folder)
         return None
 
-    def commit_checkpoint(self, temporary: Path, step: int, state: Mapping[str, Any], keep: int) -> None:
-        """Give a written checkpoint its name, with checksums of its files, and remove all but the newest `keep`."""
+    def commit_checkpoint(self, temporary: Path, step: int, state: Mapping[str, Any]) -> None:
+        """Give a written checkpoint its name, with checksums of its files; the best weights so far are part of it."""
+        best = self.best / BEST_WEIGHTS
+        if best.exists():
+            _link(best, temporary / f"best-{BEST_WEIGHTS}")
         files = {path.name: file_checksum(path) for path in sorted(temporary.iterdir()) if path.is_file()}
         for name in files:
             sync_file(temporary / name)
         write_atomically(temporary / "state.json", json.dumps({**state, "files": files}).encode())
         final = self.path / "checkpoints" / f"step-{step:08d}"
-        if final.exists():
-            shutil.rmtree(final)
+        final.parent.mkdir(exist_ok=True)
         temporary.rename(final)
         sync_folder(final.parent)
-        for _, old in self.checkpoints()[:-keep]:
-            shutil.rmtree(old)
+
+    def prune_checkpoints(self, keep: int) -> None:
+        """Remove all checkpoints but the newest `keep`, and what is left of some."""
+        kept = [folder for _, folder in self.checkpoints()[-keep:]]
+        for folder in (self.path / "checkpoints").glob("step-*"):
+            if folder not in kept:
+                shutil.rmtree(folder)
 
     def log(self, event: str, **values: Any) -> None:
         """Append one line to `log.jsonl`."""
@@ -155,11 +181,21 @@ class RunDirectory:
             pass
         return events
 
-    def forget_after(self, step: int) -> None:
-        """Remove from the log what was logged after a step, before training goes on from it."""
+    def rewind(self, step: int, checkpoint: Path | None) -> None:
+        """Go back to a checkpoint, or to the start: what was logged, kept as best or checkpointed later is removed."""
+        for later, folder in self.checkpoints():
+            if later > step:  # it is damaged
+                shutil.rmtree(folder)
         events = [event for event in self.read_log() if event.get("step", 0) <= step]
         content = "".join(json.dumps(event) + "\n" for event in events)
         write_atomically(self.path / "log.jsonl", content.encode())
+        best = checkpoint / f"best-{BEST_WEIGHTS}" if checkpoint else None
+        if best and best.exists():
+            temporary = self.temporary("best")
+            _link(best, temporary / BEST_WEIGHTS)
+            self.publish(temporary, self.best)
+        elif self.best.exists():
+            shutil.rmtree(self.best)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file atomically."""
@@ -167,11 +203,19 @@ class RunDirectory:
             write_atomically(self.path / name, json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """Return a JSON file of this run, None if there is none."""
+        """Return a JSON file of this run, None if there is none.
+
+        Raises:
+            RunError: it is damaged.
+        """
         try:
             return dict(json.loads((self.path / name).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise RunError(
+                str(self.path / name), f"is damaged: {error}", hint="--fresh moves this run aside and starts anew"
+            ) from error
 
     def write_text(self, name: str, content: str) -> None:
         """Write a text file atomically."""
@@ -201,21 +245,40 @@ class RunDirectory:
             temporary.rename(final)
         sync_folder(self.path)
 
-    def _check(self, recipe: Recipe, mode: Mode) -> None:
-        record = self.read_json("run.json") or {}
-        if record.get("fingerprint") != recipe.fingerprint():
-            raise RunError(
-                str(self.path),
-                "this directory holds a run of another recipe" + self._difference(recipe),
-                hint="use --fresh to move it aside and start anew, or another name: --set name=…",
-            )
-        if mode == "new":
-            state = "a finished run" if (self.path / "scores.json").exists() else "an unfinished run"
-            raise RunError(
-                str(self.path),
-                f"this directory holds {state} of this recipe",
-                hint="--resume goes on with it (or shows it, if finished); --fresh moves it aside and starts anew",
-            )
+    def _prepare(self, recipe: Recipe, mode: Mode, command: str) -> None:
+        """Check the directory, clear what a killed process left half-written, and record the recipe."""
+        self.check(recipe, mode)
+        self._remove_leftovers()
+        if not self.has_progress():
+            (self.path / "log.jsonl").unlink(missing_ok=True)
+            self.write_json("run.json", {"fingerprint": recipe.fingerprint(), "command": command, "started": _now()})
+        self.write_json("recipe.json", recipe.identity())
+
+    def _remove(self) -> None:
+        """Remove what this class wrote before there was a student, and the folder if nothing else is in it."""
+        self._remove_leftovers()
+        for name in ("run.json", "recipe.json", "log.jsonl", "lock"):
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a killed process left half-written."""
+        for entry in self.path.glob(".*"):
+            if LEFTOVER.fullmatch(entry.name):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def _moved_aside(self) -> RunDirectory:
+        """Give the folder another name, and return a new one in its place."""
+        stem = aside = self.path.with_name(f"{self.path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = stem.with_name(f"{stem.name}-{number}")
+        self.path.rename(aside)
+        self.close()
+        log.info("the old run is now in %s", aside)
+        return RunDirectory(self.path, self.writable, _locked(self.path))
 
     def _difference(self, recipe: Recipe) -> str:
         """Return the first keys in which the run's recipe differs, for the message."""
@@ -223,6 +286,40 @@ class RunDirectory:
         different = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         shown = ", ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} here" for key in different[:3])
         return f" ({shown})" if shown else ""
+
+
+def _locked(path: Path) -> FileLock:
+    """Return a lock on a folder, made if need be, that is held.
+
+    Raises:
+        RunError: another process holds it, or there is a file of that name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RunError(
+            str(path),
+            "there is a file in the way",
+            hint="choose another folder: --set runs=…",
+        ) from None
+    lock = FileLock(path / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            str(path),
+            "another process is running in this directory",
+            hint="wait for it, or give this run another name: --set name=…",
+        ) from None
+    return lock
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a file appear in a second folder without a copy, where the file system allows it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -18,7 +18,7 @@ from distill.encode import Precision, Vectors, best_precision, encode, speed_up
 from distill.errors import ModelError
 from distill.models import load_model, model_digest
 from distill.recipe import TeacherSection
-from distill.store import Keys, Rows, Store, VectorStore, distinct_keys
+from distill.store import Keys, Rows, Store, VectorStore, distinct_keys, text_keys
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -38,7 +38,8 @@ class Teacher:
         precision: number format in which training targets are computed.
         dimension: length of a vector.
         unit_length: whether vectors have length 1.
-        store: vectors by text.
+        store: training targets by text.
+        exact: vectors in full precision by text, for evaluation.
     """
 
     model: SentenceTransformer
@@ -47,10 +48,17 @@ class Teacher:
     dimension: int
     unit_length: bool
     store: VectorStore
+    exact: VectorStore
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
-        """Return vectors (n, dimension) of texts in full precision, for evaluation."""
-        return encode(self.model, texts, prompt=self.section.prompt)
+        """Return vectors (n, dimension) of texts in full precision, for evaluation; stored like the targets."""
+        keys = text_keys(texts)
+        absent = np.flatnonzero(self.exact.find(keys) < 0)
+        absent = absent[distinct_keys(keys[absent])]
+        if len(absent):
+            vectors = encode(self.model, [texts[int(row)] for row in absent], prompt=self.section.prompt)
+            self.exact.append(keys[absent], {"vectors": vectors})
+        return self.exact.read(self.exact.find(keys))
 
 
 def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:
@@ -97,7 +105,8 @@ def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:
     }
     unit_length = any(isinstance(module, Normalize) for module in model)
     dimension = int(model.get_embedding_dimension() or 0)
-    return Teacher(model, section, precision, dimension, unit_length, VectorStore(identity))
+    store, exact = VectorStore(identity), VectorStore({**identity, "precision": "fp32"})
+    return Teacher(model, section, precision, dimension, unit_length, store, exact)
 
 
 def embed(

@@ -25,7 +25,7 @@ from distill.mixture import Schedule, Step, Stream
 from distill.objectives import ParallelRows, TextBatch, squared_error, text_batch
 from distill.progress import progress
 from distill.recipe import Recipe, TrainingSection
-from distill.rundir import RunDirectory
+from distill.rundir import BEST_WEIGHTS, RunDirectory
 from distill.store import Keys, Rows, TokenStore, VectorStore
 from distill.student import set_dropout
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 TOKENS_PER_CHUNK = {"cpu": 2_048, "cuda": 65_536}
+TOKENS_PER_BACKWARD = {"cpu": 8_192, "cuda": 131_072}
+"""Tokens whose activations are kept at once: about 2 GB for six layers of 384 dimensions on a CPU."""
+
 ROWS_PER_DEV_BATCH = 256
 LOGS_PER_RUN = 200
 
@@ -110,9 +113,18 @@ class State:
 
 @dataclass
 class TrainingResult:
-    """The trained student and how it went."""
+    """The trained student and how it went.
+
+    Attributes:
+        student: the model.
+        step: step its weights are from.
+        state: where training ended.
+        n_steps: steps of the whole schedule.
+        stopped_early: whether training ended before them.
+    """
 
     student: SentenceTransformer
+    step: int
     state: State
     n_steps: int
     stopped_early: bool
@@ -146,6 +158,7 @@ class Trainer:
         self.schedule = make_schedule(recipe, data, processes=accelerator.num_processes)
         self.pad_id = int(student.tokenizer.pad_token_id or 0)
         self.peaks = (section.learning_rate.body, section.learning_rate.embeddings)
+        freeze_unused(student)
         self.encoder, self.optimizer = accelerator.prepare(Encoder(student), make_optimizer(student, section))
         self.state = State()
         tenth = max(1, self.schedule.n_steps // 10)
@@ -183,10 +196,9 @@ class Trainer:
                     stopped = self._should_stop()
                 if done % self.checkpoint_every == 0 or last or stopped:
                     self._checkpoint()
-        student = self._select()
-        return TrainingResult(
-            student, self.state, self.schedule.n_steps, stopped and self.state.step < self.schedule.n_steps
-        )
+        student, weights_from = self._select()
+        stopped_early = self.state.step < self.schedule.n_steps
+        return TrainingResult(student, weights_from, self.state, self.schedule.n_steps, stopped_early)
 
     def time_steps(self, count: int = 6) -> float:
         """Return the seconds a step takes, measured on a few steps after two for warming up; the student changes."""
@@ -209,8 +221,7 @@ class Trainer:
         """
         data, objective = self.data.train[step.objective], self.objectives[step.objective]
         own = step.rows[self.accelerator.process_index :: self.accelerator.num_processes]
-        size = self.section.micro_batch_size or max(1, len(own))
-        micro = [own[i : i + size] for i in range(0, max(1, len(own)), size)]
+        micro = np.array_split(own, self._micro_batches(step, int(data.length[step.rows].max())))
         # Summed over the processes and divided by all compared vectors: the same whatever their number.
         scale = objective.weight / (len(step.rows) * (1 + step.english))
         loss, tokens = torch.zeros((), device=self.accelerator.device), 0
@@ -230,6 +241,14 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return loss, len(own), tokens, norm
+
+    def _micro_batches(self, step: Step, longest: int) -> int:
+        """Return in how many parts a process encodes its rows, so that memory is bounded; the same on all processes."""
+        processes = self.accelerator.num_processes
+        budget = TOKENS_PER_BACKWARD.get(self.accelerator.device.type, 8_192)
+        size = self.section.micro_batch_size or max(1, budget // (longest * (1 + step.english)))
+        largest, smallest = math.ceil(len(step.rows) / processes), len(step.rows) // processes
+        return int(min(math.ceil(largest / size), smallest))
 
     def _encode(self, texts: Rows) -> tuple[torch.Tensor, int]:
         """Return the student's vectors of some texts (texts, dimension) and the number of their tokens."""
@@ -319,7 +338,7 @@ class Trainer:
             temporary = self.run.temporary("best")
             save_file(
                 {name: tensor.contiguous().cpu() for name, tensor in weights.items()},
-                temporary / "weights.safetensors",
+                temporary / BEST_WEIGHTS,
             )
             self.run.publish(temporary, self.run.best)
 
@@ -330,33 +349,35 @@ class Trainer:
         self.accelerator.save_state(str(temporary))
         self.accelerator.wait_for_everyone()
         if self.run.writable:
-            (self.run.path / "checkpoints").mkdir(exist_ok=True)
-            self.run.commit_checkpoint(temporary, self.state.step, asdict(self.state), self.section.keep_checkpoints)
+            self.run.commit_checkpoint(temporary, self.state.step, asdict(self.state))
+            self.run.prune_checkpoints(self.section.keep_checkpoints)
             self.run.log("checkpoint", step=self.state.step)
 
     def _resume(self) -> None:
         """Go back to the newest intact checkpoint, if there is one."""
-        newest = self.run.newest_checkpoint()
-        if newest is None:
+        step, folder = self.run.newest_checkpoint() or (0, None)
+        self.accelerator.wait_for_everyone()
+        if self.run.writable:
+            self.run.rewind(step, folder)
+            self.run.prune_checkpoints(self.section.keep_checkpoints)
+        if folder is None:
             return
-        step, folder = newest
         self.accelerator.load_state(str(folder))
         saved = json.loads((folder / "state.json").read_text())
         saved.pop("files")
         self.state = State(**saved)
-        if self.run.writable:
-            self.run.forget_after(step)
         self.run.log("resume", step=step)
 
-    def _select(self) -> SentenceTransformer:
-        """Return the student with its last weights, or with those of the lowest dev loss."""
+    def _select(self) -> tuple[SentenceTransformer, int]:
+        """Return the student with its last weights, or with those of the lowest dev loss, and their step."""
         self.accelerator.wait_for_everyone()
         encoder = self.accelerator.unwrap_model(self.encoder)
-        weights = self.run.best / "weights.safetensors"
-        if self.section.select == "best" and weights.exists() and self.state.best_step != self.state.step:
-            encoder.load_state_dict(load_file(weights, device=str(self.accelerator.device)))
+        weights, step = self.run.best / BEST_WEIGHTS, self.state.step
+        if self.section.select == "best" and weights.exists():
+            step = self.state.best_step
+            encoder.load_state_dict(load_file(weights))
         student: SentenceTransformer = encoder.student
-        return student.eval()
+        return student.eval(), step
 
 
 class _Counters:
@@ -390,6 +411,22 @@ def make_schedule(recipe: Recipe, data: TrainingData, *, processes: int = 1) -> 
             hint="use fewer processes, a larger batch_size or more rows",
         )
     return schedule
+
+
+def freeze_unused(student: SentenceTransformer) -> None:
+    """Take from training the parameters that the vectors do not depend on, such as BERT's pooler.
+
+    Several processes would wait for their gradients.
+    """
+    features = {
+        name: value.to(student.device) if isinstance(value, torch.Tensor) else value
+        for name, value in student.preprocess(["a"]).items()
+    }
+    parameters = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    vectors = student(features)["sentence_embedding"]
+    gradients = torch.autograd.grad(vectors.sum(), parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.requires_grad_(gradient is not None)
 
 
 def make_optimizer(student: SentenceTransformer, section: TrainingSection) -> torch.optim.AdamW:

@@ -22,7 +22,7 @@ from accelerate.state import AcceleratorState
 from common import finish, load, peak_bf16, recipe, spread, start
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
-from sentence_transformers.losses import MSELoss
+from sentence_transformers.sentence_transformer.losses import MSELoss
 
 from distill.encode import best_precision, speed_up
 from distill.pipeline import training_data

@@ -1,0 +1,16 @@
+"""Fixtures: the command line in processes of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from command import CommandServer
+
+
+@pytest.fixture(scope="session")
+def distill() -> Iterator[CommandServer]:
+    """Return what runs `distill` commands in processes of their own."""
+    server = CommandServer()
+    yield server
+    server.close()
