@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import ProjectConfiguration, parse_flag_from_env, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, parse_flag_from_env, set_seed
 from ruamel.yaml import YAML
 
 from distill.card import model_card
@@ -118,6 +118,9 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     return Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
         log_with=list(recipe.training.trackers) or None,
+        # Buffers are constants such as position numbers: sending them in each forward is work, and would make
+        # processes that do not run the same number of forwards wait for each other.
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
         project_config=ProjectConfiguration(project_dir=str(logdir), logging_dir=str(logdir / "tracking")),
     )
 

@@ -30,19 +30,23 @@ def extended_tokenizer(
     """Return the teacher's tokenizer with pieces learnt from the other languages added at the end.
 
     Accents that the other languages use are kept (й, å), others are stripped as before. A new piece that
-    changes how a word of the English texts is cut is left out, so that English keeps its token ids.
+    changes how a word of the English texts is cut is left out, so that English keeps its token ids (except in words
+    like "café" where another language keeps that letter).
 
     Args:
-        teacher: a WordPiece tokenizer.
+        teacher: a WordPiece tokenizer with BERT's normalizer.
         english: texts whose words must be cut as before.
         other: texts to learn from.
         size: number of pieces to learn, before those the teacher has are left out.
         min_count: a piece must be made from pairs that occur this often.
+
+    Raises:
+        ModelError: the teacher's tokenizer is of another kind.
     """
+    old = _vocabulary(teacher)
     strings = count_strings(other())
     normalizer = _normalizer(teacher, kept_accents(strings))
     learnt = _learn_pieces(teacher, count_words(strings, normalizer, teacher), size, min_count)
-    old = _vocabulary(teacher)
     new = [piece for piece in learnt if piece not in old]
     words = [word for word in count_words(count_strings(english()), teacher.normalizer, teacher) if word.isascii()]
     new = _without_effect_on(words, teacher, old, new)
@@ -52,12 +56,16 @@ def extended_tokenizer(
 def replaced_tokenizer(
     teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int
 ) -> Tokenizer:
-    """Return a tokenizer of the teacher's kind whose pieces are learnt from both sides; special tokens come first."""
+    """Return a tokenizer of the teacher's kind whose pieces are learnt from both sides; special tokens come first.
+
+    Arguments and errors are those of `extended_tokenizer`.
+    """
+    old = _vocabulary(teacher)
     strings = count_strings(other())
     normalizer = _normalizer(teacher, kept_accents(strings))
     words = count_words(strings + count_strings(english()), normalizer, teacher)
     learnt = _learn_pieces(teacher, words, size, min_count)
-    special = sorted(_special_tokens(teacher), key=lambda token: _vocabulary(teacher)[token])
+    special = sorted(_special_tokens(teacher), key=old.__getitem__)
     pieces = special + [piece for piece in learnt if piece not in special]
     return _rebuilt(teacher, {piece: i for i, piece in enumerate(pieces)}, normalizer)
 
@@ -201,16 +209,15 @@ def _rebuilt(teacher: Tokenizer, vocabulary: dict[str, int], normalizer: normali
 
 
 def _vocabulary(tokenizer: Tokenizer) -> dict[str, int]:
-    """Return piece → id, or raise if the tokenizer is not WordPiece."""
-    state = json.loads(tokenizer.to_str())["model"]
-    if state["type"] != "WordPiece":
+    """Return piece → id, tokens added later included, or raise if the tokenizer is not WordPiece."""
+    if not isinstance(tokenizer.model, models.WordPiece):
         raise ModelError(
             "teacher",
-            f"its tokenizer is {state['type']}",
+            f"its tokenizer is {type(tokenizer.model).__name__}",
             expected="WordPiece (BERT, MiniLM, MPNet, …) for a transplant",
             hint="use a student of kind: pretrained",
         )
-    return dict(state["vocab"])
+    return dict(tokenizer.get_vocab(with_added_tokens=True))
 
 
 def _special_tokens(tokenizer: Tokenizer) -> set[str]:

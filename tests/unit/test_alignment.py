@@ -73,9 +73,9 @@ def test_both_directions_see_the_same_links(pairs: Pairs) -> None:
     there = align(pairs, n_target=8, n_source=8, rounds=4).toarray()
     back = align([(sources, targets) for targets, sources in pairs], n_target=8, n_source=8, rounds=4).toarray()
     # `there` is one matrix with its rows scaled, `back` the same with its columns scaled: scale-free products agree.
-    assert np.einsum("ij,kl,il,kj->ijkl", there, there, back.T, back.T) == pytest.approx(
-        np.einsum("il,kj,ij,kl->ijkl", there, there, back.T, back.T), rel=1e-6, abs=1e-15
-    )
+    one = np.einsum("ij,kl,il,kj->ijkl", there, there, back.T, back.T)
+    two = np.einsum("il,kj,ij,kl->ijkl", there, there, back.T, back.T)
+    assert np.allclose(one, two, rtol=1e-6, atol=1e-15)
 
 
 def test_words_that_always_come_together_are_found() -> None:

@@ -26,7 +26,8 @@ IDENTITY = {"model": "a model", "max_tokens": 128}
 DIMENSION = 4
 SPAWN = multiprocessing.get_context("spawn")
 
-texts_lists = st.lists(st.lists(st.text(max_size=3), max_size=12), max_size=5)
+shard_texts = st.lists(st.lists(st.text(max_size=3), max_size=12), max_size=4)
+few = settings(deadline=None, max_examples=20)  # each shard waits for the disk
 
 
 def vectors_of(texts: Sequence[str]) -> np.ndarray:
@@ -71,8 +72,7 @@ def check_vectors(store: VectorStore, texts: Sequence[str]) -> None:
 def test_keys_are_equal_where_texts_are(texts: list[str], surrogate: bool) -> None:
     texts = [*texts, "\ud800"] if surrogate else texts
     keys = [tuple(key) for key in text_keys(texts).tolist()]
-    assert len(set(keys)) == len(set(texts))
-    assert dict(zip(keys, texts, strict=True)) == dict(zip(reversed(keys), reversed(texts), strict=True))
+    assert len(set(zip(keys, texts, strict=True))) == len(set(keys)) == len(set(texts))
 
 
 @given(numbers=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))))
@@ -81,8 +81,8 @@ def test_distinct_keys_are_the_first_rows_in_order(numbers: list[tuple[int, int]
     assert distinct_keys(keys).tolist() == [numbers.index(key) for key in sorted(set(numbers))]
 
 
-@settings(deadline=None)
-@given(shards=texts_lists, absent=st.lists(st.text(min_size=4, max_size=5), max_size=5))
+@few
+@given(shards=shard_texts, absent=st.lists(st.text(min_size=4, max_size=5), max_size=5))
 def test_vectors_come_back_from_any_number_of_shards(shards: list[list[str]], absent: list[str]) -> None:
     with tempfile.TemporaryDirectory() as root:
         store = VectorStore(IDENTITY, Path(root))
@@ -96,8 +96,8 @@ def test_vectors_come_back_from_any_number_of_shards(shards: list[list[str]], ab
                 check_vectors(reader, texts)
 
 
-@settings(deadline=None)
-@given(shards=texts_lists)
+@few
+@given(shards=shard_texts)
 def test_tokens_come_back_from_any_number_of_shards(shards: list[list[str]]) -> None:
     with tempfile.TemporaryDirectory() as root:
         for texts in shards:
@@ -237,9 +237,10 @@ def test_a_lost_file_is_noticed() -> None:
     assert stored(VectorStore(IDENTITY), ["a"]) == [False]
 
 
-@pytest.mark.parametrize(
-    "content", ["", '{"shards": [{"na', "[]", "{}", '{"shards": [{"name": "x"}]}', '{"shards": 3}']
-)
+BROKEN_MANIFESTS = ["", '{"shards": [{"na', "[]", "{}", '{"shards": [{"name": "x"}]}', '{"shards": 3}']
+
+
+@pytest.mark.parametrize("content", BROKEN_MANIFESTS)
 def test_a_store_with_a_broken_manifest_is_filled_again(content: str, caplog: pytest.LogCaptureFixture) -> None:
     store = VectorStore(IDENTITY)
     append_vectors(store, ["a"])

