@@ -47,32 +47,6 @@ def model_card(
         facts: name → value of further facts, such as training time and command.
         recipe_yaml: the resolved recipe.
     """
-    hub_sets = [section.hub for section in recipe.corpora.values() if section.hub]
-    student = models[-1]
-    data = ModelCardData(
-        language=["en", *recipe.languages],
-        license=recipe.license,
-        library_name="sentence-transformers",
-        pipeline_tag="sentence-similarity",
-        tags=["sentence-transformers", "feature-extraction", "multilingual", "knowledge-distillation"],
-        base_model=recipe.teacher.model,
-        datasets=hub_sets or None,
-        model_name=recipe.name,
-        eval_results=[
-            EvalResult(
-                task_type="sentence-similarity",
-                dataset_type=score.suite,
-                dataset_name=f"{score.suite} {score.pair}",
-                dataset_config=score.pair,
-                metric_type=score.metric,
-                metric_name=TITLES[score.metric],
-                metric_value=score.value,
-            )
-            for score in scores
-            if score.model == student
-        ]
-        or None,
-    )
     languages = ", ".join(recipe.languages)
     facts = {
         "parameters": f"{sizes['parameters']:,} ({sizes['embedding_parameters']:,} of them token embeddings)",
@@ -86,7 +60,7 @@ def model_card(
     lines = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     licence = recipe.license or "not stated: the licences of the teacher and of the corpora apply"
     return f"""---
-{data.to_yaml()}
+{_front_matter(recipe, [score for score in scores if score.model == models[-1]])}
 ---
 
 # {recipe.name}
@@ -120,3 +94,32 @@ A sentence-embedding model for English and {languages}: it puts a sentence and i
 {recipe_yaml.strip()}
 ```
 """
+
+
+def _front_matter(recipe: Recipe, scores: Sequence[Score]) -> str:
+    """Return the YAML that the Hub reads: languages, licence, data sets, the student's scores."""
+    hub_sets = [section.hub for section in recipe.corpora.values() if section.hub]
+    data = ModelCardData(
+        language=["en", *recipe.languages],
+        license=recipe.license,
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        tags=["sentence-transformers", "feature-extraction", "multilingual", "knowledge-distillation"],
+        base_model=recipe.teacher.model,
+        datasets=hub_sets or None,
+        model_name=recipe.name,
+        eval_results=[_eval_result(score) for score in scores] or None,
+    )
+    return str(data.to_yaml())
+
+
+def _eval_result(score: Score) -> EvalResult:
+    return EvalResult(
+        task_type="sentence-similarity",
+        dataset_type=score.suite,
+        dataset_name=f"{score.suite} {score.pair}",
+        dataset_config=score.pair,
+        metric_type=score.metric,
+        metric_name=TITLES[score.metric],
+        metric_value=score.value,
+    )

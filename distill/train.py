@@ -23,8 +23,9 @@ from distill.encode import Features, length_batches, pad
 from distill.errors import RunError
 from distill.mixture import Schedule, Step, Stream
 from distill.objectives import ParallelRows, TextBatch, squared_error, text_batch
+from distill.optimizer import freeze_unused, learning_rate_factor, make_optimizer
 from distill.progress import progress
-from distill.recipe import Recipe, TrainingSection
+from distill.recipe import Recipe
 from distill.rundir import BEST_WEIGHTS, RunDirectory
 from distill.store import Keys, Rows, TokenStore, VectorStore
 from distill.student import set_dropout
@@ -411,48 +412,3 @@ def make_schedule(recipe: Recipe, data: TrainingData, *, processes: int = 1) -> 
             hint="use fewer processes, a larger batch_size or more rows",
         )
     return schedule
-
-
-def freeze_unused(student: SentenceTransformer) -> None:
-    """Take from training the parameters that the vectors do not depend on, such as BERT's pooler.
-
-    Several processes would wait for their gradients.
-    """
-    features = {
-        name: value.to(student.device) if isinstance(value, torch.Tensor) else value
-        for name, value in student.preprocess(["a"]).items()
-    }
-    parameters = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    vectors = student(features)["sentence_embedding"]
-    gradients = torch.autograd.grad(vectors.sum(), parameters, allow_unused=True)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.requires_grad_(gradient is not None)
-
-
-def make_optimizer(student: SentenceTransformer, section: TrainingSection) -> torch.optim.AdamW:
-    """Return AdamW with two groups, body and token embeddings, fused where the device has it."""
-    embeddings = {id(p) for p in student[0].model.get_input_embeddings().parameters()}
-    body = [p for p in student.parameters() if p.requires_grad and id(p) not in embeddings]
-    rest = [p for p in student.parameters() if p.requires_grad and id(p) in embeddings]
-    device = next(student.parameters()).device.type
-    return torch.optim.AdamW(
-        [
-            {"params": body, "lr": section.learning_rate.body},
-            {"params": rest, "lr": section.learning_rate.embeddings},
-        ],
-        weight_decay=section.weight_decay,
-        fused=device in {"cpu", "cuda"},
-    )
-
-
-def learning_rate_factor(step: int, n_steps: int, section: TrainingSection) -> float:
-    """Return the learning rate of a step as a share of the peak: a rise from 0, then the decay."""
-    warmup = round(section.warmup * n_steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    rest = (step - warmup) / max(1, n_steps - warmup)
-    if section.schedule == "linear":
-        return 1.0 - rest
-    if section.schedule == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * rest))
-    return 1.0

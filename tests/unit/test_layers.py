@@ -13,7 +13,7 @@ RANKS = [
     ["errors", "progress", "attention"],
     ["files", "languages", "encode"],
     ["recipe"],
-    ["rundir", "store", "models", "vocabulary", "alignment", "testsets"],
+    ["rundir", "store", "models", "vocabulary", "alignment", "testsets", "optimizer"],
     ["corpora", "metrics", "launch"],
     ["teacher", "objectives", "mixture", "evaluate"],
     ["tokens", "student", "report"],
