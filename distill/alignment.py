@@ -68,7 +68,8 @@ def align(
     forward = _expected_counts(links.target_places, links.source, rounds)
     backward = _expected_counts(links.source_places, links.target, rounds)
     joint = np.sqrt(forward * backward)
-    weights = joint / np.bincount(links.target, joint, minlength=n_target)[links.target]
+    totals = np.bincount(links.target, joint, minlength=n_target)[links.target]
+    weights = np.divide(joint, totals, out=np.zeros_like(joint), where=totals > 0)
     return sparse.csr_array((weights, (links.target, links.source)), shape=(n_target, n_source))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -13,17 +14,22 @@ from distill import __version__
 from distill.corpora import Corpus
 from distill.evaluate import Score
 from distill.recipe import Recipe
-from distill.report import TITLES, corpora_markdown, score_markdown
+from distill.recipe.values import is_path
+from distill.report import corpora_markdown, score_markdown
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "tokenizers")
 
 
-def usage(path: str) -> str:
-    """Return the three lines of Python that use a model."""
+EXAMPLES = {"uk": "Кіт спить.", "da": "Katten sover.", "sv": "Katten sover.", "nb": "Katten sover."}
+
+
+def usage(path: str, languages: Sequence[str] = ()) -> str:
+    """Return the three lines of Python that use a model, with a sentence in one of its languages."""
+    example = next((EXAMPLES[code] for code in languages if code in EXAMPLES), "The cat sleeps.")
     return (
         "from sentence_transformers import SentenceTransformer\n"
         f'model = SentenceTransformer("{path}")\n'
-        'print(model.similarity(model.encode(["A cat is sleeping."]), model.encode(["Кіт спить."])))'
+        f'print(model.similarity(model.encode(["A cat is sleeping."]), model.encode(["{example}"])))'
     )
 
 
@@ -66,11 +72,11 @@ def model_card(
 # {recipe.name}
 
 A sentence-embedding model for English and {languages}: it puts a sentence and its translations where
-[{recipe.teacher.model}](https://huggingface.co/{recipe.teacher.model}) puts the English one
+{_linked(recipe.teacher.model)} puts the English one
 ([Reimers & Gurevych 2020](https://arxiv.org/abs/2004.09813)).
 
 ```python
-{usage(recipe.name)}  # "{recipe.name}": this folder, or the model's name on the Hub
+{usage(recipe.name, recipe.languages)}  # "{recipe.name}": this folder, or the model's name on the Hub
 ```
 
 ## Scores
@@ -99,18 +105,24 @@ A sentence-embedding model for English and {languages}: it puts a sentence and i
 def _front_matter(recipe: Recipe, scores: Sequence[Score]) -> str:
     """Return the YAML that the Hub reads: languages, licence, data sets, the student's scores."""
     hub_sets = [section.hub for section in recipe.corpora.values() if section.hub]
+    base = recipe.student.model if recipe.student.kind == "pretrained" else recipe.teacher.model
     data = ModelCardData(
         language=["en", *recipe.languages],
         license=recipe.license,
         library_name="sentence-transformers",
         pipeline_tag="sentence-similarity",
         tags=["sentence-transformers", "feature-extraction", "multilingual", "knowledge-distillation"],
-        base_model=recipe.teacher.model,
+        base_model=None if is_path(base) else base,
         datasets=hub_sets or None,
         model_name=recipe.name,
         eval_results=[_eval_result(score) for score in scores] or None,
     )
     return str(data.to_yaml())
+
+
+def _linked(model: str) -> str:
+    """Return a model's name, linked where it is on the Hub."""
+    return Path(model).name if is_path(model) else f"[{model}](https://huggingface.co/{model})"
 
 
 def _eval_result(score: Score) -> EvalResult:
@@ -120,6 +132,6 @@ def _eval_result(score: Score) -> EvalResult:
         dataset_name=f"{score.suite} {score.pair}",
         dataset_config=score.pair,
         metric_type=score.metric,
-        metric_name=TITLES[score.metric],
+        metric_name=score.metric.replace("_", " "),
         metric_value=score.value,
     )

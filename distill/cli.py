@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import logging
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,12 @@ from distill.errors import DistillError
 
 if TYPE_CHECKING:
     from distill.pipeline import Outcome, Plan
+    from distill.recipe import Recipe
     from distill.rundir import Mode
 
+log = logging.getLogger("distill")
+
+SECONDS_FOR_THE_HUB = 10.0
 SET_HELP = "Override a key of the recipe, such as training.epochs=2. Can be given several times."
 
 
@@ -47,8 +53,9 @@ def main() -> None:
 
         distill run recipes/quickstart.yaml
     """
-    logging.basicConfig(level=logging.ERROR, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("distill").setLevel(logging.INFO)
+    from distill.progress import show_log
+
+    show_log()
 
 
 @main.command()
@@ -75,11 +82,12 @@ def run(recipe: Path, overrides: tuple[str, ...], mode: Mode | None, dry_run: bo
     mode = mode or "new"
     if not dry_run:
         RunDirectory(loaded.runs / loaded.name).check(loaded, mode)  # before the seconds that the imports below take
+    go_offline_if_cut_off(hub_names(loaded))
     if processes > 1 and "RANK" not in os.environ:
         sys.exit(launch(sys.argv[1:], processes))
     main_process = int(os.environ.get("RANK", "0")) == 0
     if not main_process:
-        logging.getLogger("distill").setLevel(logging.ERROR)
+        log.setLevel(logging.ERROR)
     with launched(), full_disk_errors(loaded.runs / loaded.name):
         quiet_libraries()
         from distill.pipeline import plan_run, run_recipe
@@ -142,6 +150,7 @@ def evaluate_command(
     from distill.languages import parse_pair
 
     wanted = ["-".join(parse_pair(pair, where="--pairs")) for pair in pairs.split(",")] if pairs else None
+    go_offline_if_cut_off(models)
     quiet_libraries()
     from rich.console import Console
 
@@ -206,6 +215,46 @@ def cache_rm(ids: tuple[str, ...], everything: bool, kind: str | None) -> None:
     click.echo(f"{len(chosen)} stores removed, {freed / 1e6:,.1f} MB freed")
 
 
+def hub_names(recipe: Recipe) -> list[str]:
+    """Return the models and data sets that a recipe takes from the Hub, where they are not local folders."""
+    names = [corpus.hub for corpus in recipe.corpora.values() if corpus.hub]
+    if recipe.student.kind == "pretrained":
+        names.append(recipe.student.model)
+    if not (recipe.teacher.package and find_distribution(recipe.teacher.package)):
+        names.append(recipe.teacher.model)
+    return names
+
+
+def find_distribution(name: str) -> bool:
+    """Return whether a Python distribution is installed."""
+    try:
+        return bool(importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def go_offline_if_cut_off(names: Iterable[str]) -> None:
+    """Tell the clients of the Hub not to ask it, if one of some names is to come from there and it does not answer.
+
+    Left to themselves they ask again for half a minute for each file, also for those that are stored.
+    """
+    if all(Path(name).is_dir() for name in names):
+        return
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils import logging as hub_logging
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    try:
+        get_session().head(constants.ENDPOINT, timeout=SECONDS_FOR_THE_HUB)
+    except Exception as error:  # its class depends on the HTTP library that huggingface_hub uses
+        log.warning("the Hub cannot be reached (%s: %s): only what is stored here is used", constants.ENDPOINT, error)
+        hub_logging.set_verbosity_error()
+        constants.HF_HUB_OFFLINE = True
+        os.environ["HF_HUB_OFFLINE"] = "1"  # for other processes of this run
+
+
 def quiet_libraries() -> None:
     """Keep the progress bars and notices of libraries out of this program's output."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -213,6 +262,7 @@ def quiet_libraries() -> None:
     import datasets
     from transformers.utils import logging as transformers_logging
 
+    datasets.logging.set_verbosity_error()
     datasets.disable_progress_bars()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -237,7 +287,8 @@ def show_outcome(outcome: Outcome) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(usage(str(outcome.model)), highlight=False, markup=False, soft_wrap=True)
+    languages = sorted({code for score in outcome.scores for code in score.pair.split("-")} - {"en"})
+    console.print(usage(str(outcome.model), languages), highlight=False, markup=False, soft_wrap=True)
 
 
 def show_plan(plan: Plan) -> None:

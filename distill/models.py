@@ -85,6 +85,15 @@ def package_folder(distribution: str) -> Path | None:
     raise ModelError(f"package {distribution}", "carries no modules.json", expected="a sentence-transformers model")
 
 
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Return a hash of how a tokenizer cuts text."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    content = repr(sorted(tokenizer.get_vocab().items()))
+    if backend is not None:  # truncation and padding are what the last call set, not part of the tokenizer
+        content = json.dumps({**json.loads(backend.to_str()), "truncation": None, "padding": None}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def model_digest(model: torch.nn.Module) -> str:
     """Return a hash of a model's structure and weights, the same wherever it was loaded from."""
     digest = xxhash.xxh3_128(repr(model).encode())

@@ -86,6 +86,7 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
         with accelerator.main_process_first():
             corpora = load_corpora(recipe, SentenceFilter(sentences(sets)))
+        run.check_data({c.label: c.digest() for c in corpora} | {s.label: s.digest() for s in sets})
         run.log("corpora", corpora={corpus.label: corpus.counts for corpus in corpora})
         teacher = load_teacher(recipe.teacher, accelerator.device)
         embed_corpora(teacher, corpora, accelerator)
@@ -282,12 +283,16 @@ def report(
 
 
 def recipe_yaml(recipe: Recipe) -> str:
-    """Return the resolved recipe as YAML, what is not set left out."""
+    """Return the resolved recipe as YAML for others to read: what is not set and where files lie is left out."""
     stream = StringIO()
-    YAML(typ="safe", pure=True).dump(
-        recipe.model_dump(mode="json", exclude_none=True, exclude={"runs", "data_root"}), stream
-    )
+    YAML(typ="safe", pure=True).dump(_without_none(recipe.identity()), stream)
     return stream.getvalue()
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
 
 
 def describe_device(device: torch.device) -> str:

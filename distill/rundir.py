@@ -105,6 +105,29 @@ class RunDirectory:
                 hint="--resume goes on with it (or shows it, if finished); --fresh moves it aside and starts anew",
             )
 
+    def check_data(self, digests: Mapping[str, str]) -> None:
+        """Record what the corpora and test sets hold, or check that it is what this run began with.
+
+        Args:
+            digests: label of a corpus or test set → hash of its rows.
+
+        Raises:
+            RunError: one has changed since.
+        """
+        if not self.writable:
+            return
+        before = self.read_json("data.json") if self.has_progress() else None
+        if before is None:
+            self.write_json("data.json", digests)
+            return
+        changed = [label for label in {**before, **digests} if before.get(label) != digests.get(label)]
+        if changed:
+            raise RunError(
+                str(self.path),
+                f"this run began with other rows of {', '.join(changed)}",
+                hint="--fresh moves it aside and starts anew with the rows of now",
+            )
+
     @property
     def model(self) -> Path:
         """Folder of the finished model."""

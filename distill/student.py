@@ -112,7 +112,7 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
             "has no fast tokenizer",
             hint="use a student of kind: pretrained",
         )
-    old: Tokenizer = transformer.tokenizer.backend_tokenizer
+    old = _plain_tokenizer(transformer.tokenizer.backend_tokenizer)
     make = extended_tokenizer if section.vocabulary.mode == "extend" else replaced_tokenizer
     new = make(
         old,
@@ -123,6 +123,7 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     )
     rows = _start_rows(section, teacher, old, new, corpora)
     student = copy.deepcopy(teacher.model).requires_grad_(True)
+    student.prompts, student.default_prompt_name = {}, None  # it is trained on plain sentences
     _set_vocabulary(student, new, rows)
     student.max_seq_length = min(section.max_tokens, _position_limit(student) or section.max_tokens)
     kept = len(set(old.get_vocab()) & set(new.get_vocab()))
@@ -130,12 +131,23 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     return student
 
 
+def _plain_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a copy without the padding and truncation that the last call of the model left switched on.
+
+    Padding would be aligned as if it were a word of every sentence but the longest.
+    """
+    plain = copy.deepcopy(tokenizer)
+    plain.no_padding()
+    plain.no_truncation()
+    return plain
+
+
 def _texts(corpora: Sequence[Corpus], side: Side) -> Callable[[], Iterator[str]]:
     """Return a function that iterates over one side of the corpora's training rows."""
 
     def iterate() -> Iterator[str]:
         for corpus in corpora:
-            stride = max(1, len(corpus.train) // MAX_VOCABULARY_ROWS)
+            stride = max(1, -(-len(corpus.train) // MAX_VOCABULARY_ROWS))
             for english, non_english in corpus.pairs(corpus.train[::stride]):
                 yield from english if side == "english" else non_english
 
@@ -194,7 +206,10 @@ def _set_vocabulary(student: SentenceTransformer, tokenizer: Tokenizer, rows: to
         name: token for name, token in transformer.tokenizer.special_tokens_map.items() if isinstance(token, str)
     }
     transformer.processor = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=transformer.tokenizer.model_max_length, **special
+        tokenizer_object=tokenizer,
+        model_max_length=transformer.tokenizer.model_max_length,
+        model_input_names=transformer.tokenizer.model_input_names,
+        **special,
     )
     ids = tokenizer.get_vocab()
     model = transformer.model

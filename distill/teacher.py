@@ -16,7 +16,7 @@ from distill.corpora import Corpus
 from distill.corpora.load import Side
 from distill.encode import Precision, Vectors, best_precision, encode, speed_up
 from distill.errors import ModelError
-from distill.models import load_model, model_digest
+from distill.models import load_model, model_digest, tokenizer_digest
 from distill.recipe import TeacherSection
 from distill.store import Keys, Rows, Store, VectorStore, distinct_keys, text_keys
 
@@ -99,6 +99,7 @@ def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:
     identity: dict[str, Any] = {
         "model": section.model,
         "digest": digest,
+        "tokenizer": tokenizer_digest(model.tokenizer),
         "max_tokens": model.max_seq_length,
         "prompt": section.prompt,
         "precision": precision,

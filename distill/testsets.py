@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import xxhash
 
 from distill.errors import DataError, nearest
 from distill.languages import parse_pair
@@ -50,6 +51,10 @@ class TestSet:
     def label(self) -> str:
         """Suite, kind and pair, for messages."""
         return f"{self.suite} {self.kind} {self.pair}"
+
+    def digest(self) -> str:
+        """Return a hash of the sentences and scores."""
+        return xxhash.xxh3_128(repr((self.first, self.second, self.gold)).encode("utf-8", "surrogatepass")).hexdigest()
 
     def gold_scores(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return the gold scores (n,)."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distill.corpora import Corpus
 from distill.corpora.load import SIDES
+from distill.models import tokenizer_digest
 from distill.progress import progress
 from distill.store import TokenStore
 from distill.teacher import missing_texts
@@ -20,11 +19,7 @@ if TYPE_CHECKING:
 def token_store(student: SentenceTransformer) -> TokenStore:
     """Return the store of a student's tokens: the same for all students with this tokenizer and longest input."""
     tokenizer = student.tokenizer
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    content = repr(sorted(tokenizer.get_vocab().items()))
-    if backend is not None:  # truncation and padding are what the last call set, not part of the tokenizer
-        content = json.dumps({**json.loads(backend.to_str()), "truncation": None, "padding": None}, sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()
+    digest = tokenizer_digest(tokenizer)
     return TokenStore({"tokenizer": digest, "max_tokens": student.max_seq_length, "vocabulary": len(tokenizer)})
 
 

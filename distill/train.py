@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from accelerate.utils import clean_state_dict_for_safetensors
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 TOKENS_PER_CHUNK = {"cpu": 2_048, "cuda": 65_536}
-TOKENS_PER_BACKWARD = {"cpu": 8_192, "cuda": 131_072}
-"""Tokens whose activations are kept at once: about 2 GB for six layers of 384 dimensions on a CPU."""
+TOKENS_PER_BACKWARD = {"cpu": 8_192, "cuda": 32_768}
+"""Tokens whose activations are kept at once: 8,192 take about 2 GB for six layers of 384 dimensions."""
 
 ROWS_PER_DEV_BATCH = 256
+EVALUATIONS_PER_RUN = 5
+CHECKPOINTS_PER_RUN = 10
 LOGS_PER_RUN = 200
 
 
@@ -162,9 +165,8 @@ class Trainer:
         freeze_unused(student)
         self.encoder, self.optimizer = accelerator.prepare(Encoder(student), make_optimizer(student, section))
         self.state = State()
-        tenth = max(1, self.schedule.n_steps // 10)
-        self.evaluate_every = section.evaluate_every or tenth
-        self.checkpoint_every = section.checkpoint_every or tenth
+        self.evaluate_every = section.evaluate_every or max(1, self.schedule.n_steps // EVALUATIONS_PER_RUN)
+        self.checkpoint_every = section.checkpoint_every or max(1, self.schedule.n_steps // CHECKPOINTS_PER_RUN)
         self.log_every = max(1, self.schedule.n_steps // LOGS_PER_RUN)
 
     def train(self) -> TrainingResult:
@@ -173,7 +175,7 @@ class Trainer:
         self.encoder.train()
         began = time.monotonic() - self.state.seconds
         stopped = self._should_stop()
-        seen = _Counters()
+        seen, note = _Counters(), ""
         with progress(
             "training",
             self.schedule.n_steps,
@@ -189,9 +191,9 @@ class Trainer:
                 self.state.seconds = time.monotonic() - began
                 last = done == self.schedule.n_steps
                 if done % self.log_every == 0 or last:
-                    loss = self._log(step, seen)
-                    update(done, f"loss {loss:.4f}")
+                    note = f"loss {self._log(step, seen):.4f}"
                     seen = _Counters()
+                update(done, note)
                 if done % self.evaluate_every == 0 or last:
                     self._evaluate()
                     stopped = self._should_stop()
@@ -203,11 +205,14 @@ class Trainer:
 
     def time_steps(self, count: int = 6) -> float:
         """Return the seconds a step takes, measured on a few steps after two for warming up; the student changes."""
+        self.encoder.train()
         began = time.monotonic()
         done = 0
         for step in self.schedule.steps():
             self.train_step(step)
             done = step.number + 1
+            if self.accelerator.device.type == "cuda":
+                torch.cuda.synchronize()
             if done == 2:
                 began = time.monotonic()
             if done == count + 2:
@@ -301,16 +306,24 @@ class Trainer:
         loss, norm = (torch.as_tensor(seen.sums, device=device) / seen.steps).tolist()
         own = torch.tensor([loss, seen.rows, seen.tokens], device=device)
         loss, rows, tokens = self.accelerator.reduce(own).tolist()
+        if not math.isfinite(loss):
+            raise RunError(
+                f"training step {self.state.step}",
+                f"the loss is {loss}",
+                hint="lower training.learning_rate or set training.precision: fp32, and start anew with --fresh",
+            )
         seconds = time.monotonic() - seen.began
         values = {
             "loss": loss,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "gradient_norm": norm,
+            "gradient_norm": norm if math.isfinite(norm) else None,  # fp16 skips the steps in which it overflows
             "rows_per_second": rows / seconds,
             "tokens_per_second": tokens / seconds,
         }
-        self.run.log("train", step=self.state.step, epoch=step.epoch, objective=step.objective, **values)
-        self.accelerator.log({f"train/{name}": value for name, value in values.items()}, step=self.state.step)
+        self.run.log("train", step=self.state.step, epoch=step.epoch, **values)
+        self.accelerator.log(
+            {f"train/{name}": value for name, value in values.items() if value is not None}, step=self.state.step
+        )
         return float(loss)
 
     def _evaluate(self) -> None:
@@ -334,7 +347,7 @@ class Trainer:
         return stopping is not None and self.state.waited >= stopping.patience
 
     def _save_best(self) -> None:
-        weights = self.accelerator.get_state_dict(self.encoder)
+        weights = clean_state_dict_for_safetensors(self.accelerator.get_state_dict(self.encoder))
         if self.run.writable:
             temporary = self.run.temporary("best")
             save_file(
@@ -376,7 +389,7 @@ class Trainer:
         weights, step = self.run.best / BEST_WEIGHTS, self.state.step
         if self.section.select == "best" and weights.exists():
             step = self.state.best_step
-            encoder.load_state_dict(load_file(weights))
+            encoder.load_state_dict(load_file(weights), strict=False)  # tied weights have one name there
         student: SentenceTransformer = encoder.student
         return student.eval(), step
 

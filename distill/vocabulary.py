@@ -73,6 +73,9 @@ def replaced_tokenizer(
 def kept_accents(strings: Mapping[str, int]) -> list[str]:
     """Return the letters with a diacritic that are part of a language's alphabet, lower and upper case.
 
+    A mark that Unicode does not join with its letters, such as a vowel sign of Hindi or Thai, is returned alone:
+    it is kept on every letter.
+
     Args:
         strings: how often each string of the language occurs.
     """
@@ -80,10 +83,15 @@ def kept_accents(strings: Mapping[str, int]) -> list[str]:
     for string, n in strings.items():
         for char in unicodedata.normalize("NFC", string).lower():
             counts[char] += n
-    letters = {char: n for char, n in counts.items() if char.isalpha()}
+    letters = {char: n for char, n in counts.items() if char.isalpha() or _is_mark(char)}
     least = max(3, sum(letters.values()) * ACCENT_SHARE)
-    kept = [char for char, n in letters.items() if n >= least and len(unicodedata.normalize("NFD", char)) > 1]
+    kept = [char for char, n in letters.items() if n >= least and _is_mark(unicodedata.normalize("NFD", char)[-1])]
     return sorted({*kept, *(char.upper() for char in kept)})
+
+
+def _is_mark(char: str) -> bool:
+    """Return whether a character is a mark that takes no room of its own, which the teacher's tokenizer strips."""
+    return unicodedata.category(char) == "Mn"
 
 
 def _normalizer(teacher: Tokenizer, kept: list[str]) -> normalizers.Normalizer:
@@ -110,12 +118,15 @@ def _normalizer(teacher: Tokenizer, kept: list[str]) -> normalizers.Normalizer:
     if not strips:
         return bert
     bases: dict[str, set[str]] = {}
+    everywhere = {char for char in kept if _is_mark(char)}
     for char in kept:
         decomposed = unicodedata.normalize("NFD", char)
         for base, mark in itertools.pairwise(decomposed):
-            bases.setdefault(mark, set()).add(base)
+            if mark not in everywhere:
+                bases.setdefault(mark, set()).add(base)
     patterns = [rf"(?<![{re.escape(''.join(sorted(before)))}]){mark}" for mark, before in sorted(bases.items())]
-    others = rf"[\p{{Mn}}&&[^{''.join(sorted(bases))}]]" if bases else r"\p{Mn}"
+    known = "".join(sorted({*bases, *everywhere}))
+    others = rf"[\p{{Mn}}&&[^{known}]]" if known else r"\p{Mn}"
     strip = normalizers.Replace(Regex("|".join([*patterns, others])), "")
     return normalizers.Sequence([normalizers.NFD(), strip, normalizers.NFC(), bert])
 

@@ -8,9 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+# The time of one example says nothing on a machine that does other work too.
+settings.register_profile("distill", deadline=None)
+settings.load_profile("distill")
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERYDAY = ROOT / "distill" / "everyday"

@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         query |= parse_qs(body.decode()) if "urlencoded" in self.headers.get("Content-Type", "") else {}
         match [unquote(part) for part in url.path.strip("/").split("/")]:
             case ["api", ("models" | "datasets") as kind, owner, name, *rest]:
-                operation, revision, *inside = [*rest, "revision", "main"] if not rest else rest
+                operation, revision, *inside = rest or ["revision", "main"]
                 self._facts(kind, f"{owner}/{name}", operation, revision, "/".join(inside), query)
             case ["datasets", owner, name, "resolve", revision, *path]:
                 self._file("datasets", f"{owner}/{name}", revision, "/".join(path))

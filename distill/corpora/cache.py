@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
+from filelock import FileLock
 
 from distill.corpora.sources import Source
 from distill.errors import DataError
@@ -61,13 +62,16 @@ def cached_rows(where: str, source: Source, bad_rows: Literal["error", "skip"]) 
     identity = source.identity | {"version": FORMAT_VERSION, "bad_rows": bad_rows}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
     folder = cache_root() / "corpora" / digest
-    manifest = _intact_manifest(folder)
-    if manifest is None:
-        with disk_errors(folder):
-            if folder.exists():
-                log.warning("%s: the cached rows in %s are damaged and are read again", where, folder)
-                shutil.rmtree(folder)
-            manifest = _write(where, source, bad_rows, folder, identity)
+    locks = cache_root() / "locks"
+    with disk_errors(folder):
+        locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(locks / digest):  # another process may be writing the same rows
+            manifest = _intact_manifest(folder)
+            if manifest is None:
+                if folder.exists():
+                    log.warning("%s: the cached rows in %s are damaged and are read again", where, folder)
+                    shutil.rmtree(folder)
+                manifest = _write(where, source, bad_rows, folder, identity)
     rows = Dataset.from_file(str(folder / "rows.arrow"))
     return CachedRows(rows, int(manifest["bad"]), list(manifest["examples"]))
 
@@ -97,11 +101,7 @@ def _write(
             "shards": [{"rows": rows}],
         }
         write_atomically(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if _intact_manifest(folder) is None:  # else another process was faster
-                raise
+        temporary.rename(folder)
         return manifest
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import xxhash
 
 from distill.corpora.cache import CachedRows, cached_rows
 from distill.corpora.readers import ROWS_PER_BATCH
@@ -67,6 +68,14 @@ class Corpus:
     def label(self) -> str:
         """Name and pair, for messages and logs."""
         return f"{self.name} en-{self.language}"
+
+    def digest(self) -> str:
+        """Return a hash of the rows to train on and held out, in their order."""
+        found = xxhash.xxh3_128()
+        for rows in (self.train, self.dev):
+            for side in SIDES:
+                found.update(self.keys[side][rows].tobytes())
+        return found.hexdigest()
 
     def texts(self, side: Side, rows: Rows) -> list[str]:
         """Return the texts of one side at some rows."""

@@ -96,7 +96,11 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
         raise _hub_error(where, name, config, error) from error
     types = {column: str(getattr(feature, "dtype", feature)) for column, feature in rows.features.items()}
     check_columns(f"{where}: {name}", columns, types)
-    return Source(name, {"hub": name, "fingerprint": rows._fingerprint}, lambda: _hub_batches(name, rows, columns))
+    return Source(
+        name,
+        {"hub": name, "fingerprint": rows._fingerprint, "columns": list(columns)},
+        lambda: _hub_batches(name, rows, columns),
+    )
 
 
 def _hub_batches(name: str, rows: Dataset, columns: tuple[str, str]) -> Iterator[RowBatch]:
@@ -114,12 +118,15 @@ def _hub_error(where: str, name: str, config: str, error: Exception) -> DataErro
 
     place = f"{where}: {name}"
     first = next(iter(str(error).splitlines()), type(error).__name__)
-    if isinstance(error, ConnectionError) or "offline" in first.lower() or "connect" in type(error).__name__.lower():
+    no_answer = isinstance(error, ConnectionError) or "connect" in type(error).__name__.lower()
+    if no_answer or "offline" in first.lower() or "couldn't find cache" in first.lower():
         return DataError(
             place,
             f"the Hub cannot be reached: {first}",
             hint="check the network and that HF_HUB_OFFLINE is not set, or use a local folder",
         )
+    if isinstance(error, DatasetNotFoundError) and first.startswith("Revision"):
+        return DataError(place, first, hint=f"check {where.split()[0]}.revision: a commit, branch or tag")
     if isinstance(error, DatasetNotFoundError):
         return DataError(
             place,
@@ -132,4 +139,6 @@ def _hub_error(where: str, name: str, config: str, error: Exception) -> DataErro
             f"no configuration {config!r}: {first}",
             hint=f"set {where.split()[0]}.config, in which {{language}} stands for the code",
         )
+    if isinstance(error, ValueError) and first.startswith("Unknown split"):
+        return DataError(place, first, hint=f"set {where.split()[0]}.split")
     return DataError(place, f"cannot be loaded ({type(error).__name__}): {first}")

@@ -68,9 +68,9 @@ def _make_paths_absolute(document: Document) -> None:
                 base = data_root or document.folder(key)
             case ("data_root",):
                 base = document.folder(key)
-            case ("teacher" | "student", "model") | ("evaluation", "suites") | ("evaluation", "suites", _) if is_path(
-                text
-            ):
+            case ("teacher" | "student", "model") if is_path(text):
+                base = document.folder(key)
+            case ("evaluation", "suites") | ("evaluation", "suites", int()) if is_path(text) or "/" in text:
                 base = document.folder(key)
             case _:
                 continue
@@ -92,7 +92,7 @@ def _missing_files(recipe: Recipe, document: Document) -> Iterator[RecipeError]:
                 document.where(("evaluation", "suites", place)),
                 f"no suite or file {suite!r}",
                 expected=f"one of {', '.join(SUITES)}, or a path",
-                hint=nearest(suite, SUITES),
+                hint=nearest(Path(suite).name, SUITES),
             )
     for place, tracker in enumerate(recipe.training.trackers):
         if importlib.util.find_spec(tracker) is None:

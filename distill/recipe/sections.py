@@ -324,7 +324,9 @@ class TrainingSection(Section):
         0.0, description="Dropout of the student while it trains."
     )
     gradient_checkpointing: bool = Field(False, description="Less memory for activations, about a third slower.")
-    evaluate_every: PositiveInt | None = Field(None, description="Steps between dev losses; ten times a run if absent.")
+    evaluate_every: PositiveInt | None = Field(
+        None, description="Steps between dev losses; five times a run if absent."
+    )
     checkpoint_every: PositiveInt | None = Field(None, description="Steps between checkpoints; ten a run if absent.")
     keep_checkpoints: PositiveInt = Field(2, description="Newest checkpoints kept; the best is always kept.")
     select: Literal["best", "last"] = Field(
@@ -355,7 +357,7 @@ class Recipe(Section):
         max_length=100,
         description="Names the run directory and the model: letters, digits, '.', '_' and '-'.",
     )
-    seed: Count = Field(12, le=2**32 - 1, description="Seed of everything random.")
+    seed: Count = Field(12, lt=2**31, description="Seed of everything random.")
     runs: Path = Field(Path("runs"), description="Folder in which run directories are made.")
     data_root: Path | None = Field(None, description="Folder that `folder` and `files` are relative to.")
     license: str | None = Field(None, description="Licence for the model card, such as apache-2.0.")
@@ -424,6 +426,9 @@ class Recipe(Section):
         for corpus in content["corpora"].values():
             for key in ("folder", "files"):
                 corpus[key] = Path(corpus[key]).name if corpus[key] else None
+        for part in ("teacher", "student"):
+            if is_path(model := content[part].get("model", "")):
+                content[part]["model"] = Path(model).name
         content["evaluation"]["suites"] = [Path(suite).name for suite in self.evaluation.suites]
         return content
 

@@ -29,7 +29,6 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def make_trainer(write_recipe: Callable[..., Path]) -> Iterator[Callable[..., Trainer]]:
     """Yield a function that makes a trainer; keyword arguments change the recipe's training section."""
-
     runs: list[RunDirectory] = []
 
     def make(*, english_share: float = 1.0, **training: Any) -> Trainer:

@@ -21,8 +21,8 @@ VECTORS = {
     "two": [0.0, 1.0],
     "three": [-1.0, 0.0],
     "один": [0.8, 0.6],
-    "два": [0.6, 0.8],
-    "три": [0.0, 2.0],
+    "два": [0.28, 0.96],
+    "три": [-1.2, 1.6],
 }
 
 
@@ -46,31 +46,28 @@ def by_name(scores: Sequence[Score]) -> dict[tuple[str, str, str, str], float]:
 
 def test_retrieval_in_both_directions_by_hand() -> None:
     found = by_name(evaluate({"m": Encoder()}, [NUMBERS]))
-    # one → один (0.8); two → три (1.0, wrong); three → три (0, the least unlike)
-    assert found["m", "numbers", "en→uk", "accuracy"] == pytest.approx(2 / 3)
-    # один → one (0.8); два → two (0.8); три → two (1.0, wrong)
-    assert found["m", "numbers", "uk→en", "accuracy"] == pytest.approx(2 / 3)
-    assert set(found) == {("m", "numbers", "en→uk", "accuracy"), ("m", "numbers", "uk→en", "accuracy")}
+    # one → один (0.8), two → два (0.96), three → три (0.6)
+    assert found["m", "numbers", "en-uk", "accuracy_forward"] == 1.0
+    # один → one (0.8), два → two (0.96), but три → two (0.8)
+    assert found["m", "numbers", "en-uk", "accuracy_backward"] == pytest.approx(2 / 3)
+    assert len(found) == 2
 
 
 def test_correlations_by_hand() -> None:
     found = by_name(evaluate({"m": Encoder()}, [LIKENESS]))
-    # cosines 0.8, 0.6, 0.8, -0.8; ranks 3.5, 2, 3.5, 1 against 4, 2, 3, 1
-    assert found["m", "likeness", "en-uk", "spearman"] == pytest.approx(
-        np.corrcoef([3.5, 2, 3.5, 1], [4, 2, 3, 1])[0, 1]
-    )
-    assert found["m", "likeness", "en-uk", "pearson"] == pytest.approx(
-        np.corrcoef([0.8, 0.6, 0.8, -0.8], [5, 1, 4, 0])[0, 1]
-    )
-    assert set(found) == {("m", "likeness", "en-uk", "spearman"), ("m", "likeness", "en-uk", "pearson")}
+    # cosines 0.8, 0.28, 0.96, -0.8 have ranks 3, 2, 4, 1; the scores have 4, 2, 3, 1: ρ = 1 - 6·2 / (4·15)
+    assert found["m", "likeness", "en-uk", "spearman"] == pytest.approx(0.8)
+    pearson = np.corrcoef([0.8, 0.28, 0.96, -0.8], [5, 1, 4, 0])[0, 1]
+    assert found["m", "likeness", "en-uk", "pearson"] == pytest.approx(pearson)
+    assert len(found) == 2
 
 
 def test_a_student_is_compared_with_the_teachers_english_vectors() -> None:
     models = {"teacher": Encoder(), "student": Encoder(scale=2.0)}
-    found = by_name(evaluate(models, [NUMBERS, LIKENESS], teacher="teacher"))
-    # 2·(0.8, 0.6) to (1, 0); 2·(0.6, 0.8) to (0, 1); 2·(0, 2) to (-1, 0)
-    squares = [0.6**2 + 1.2**2, 1.2**2 + 0.6**2, 1 + 4**2]
-    assert found["student", "numbers", "en-uk", "mse"] == pytest.approx(sum(squares) / 3, rel=1e-6)
+    other = TestSet("numbers", "uk-da", "bitext", ("один",), ("два",))
+    found = by_name(evaluate(models, [NUMBERS, LIKENESS, other], teacher="teacher"))
+    # (1.6, 1.2) to (1, 0); (0.56, 1.92) to (0, 1); (-2.4, 3.2) to (-1, 0)
+    assert found["student", "numbers", "en-uk", "mse"] == pytest.approx((1.8 + 1.16 + 12.2) / 3, rel=1e-6)
     assert [key for key in found if key[3] == "mse"] == [("student", "numbers", "en-uk", "mse")]
 
 

@@ -96,7 +96,7 @@ def changed(old: str, new: str) -> str:
         ("1e-3", "{body: 1}", "15: training.learning_rate", '"embeddings" is missing'),
         ("name: small", "name: 2024", "1: name", "found 2024 … a text … put it in quotes"),
         ("name: small", "name: a/b", "1: name", "found 'a/b' … letters, digits"),
-        ("name: small", "name: small\nseed: 4294967296", "2: seed", "found 4294967296 … at most 4294967295"),
+        ("name: small", "name: small\nseed: 2147483648", "2: seed", "found 2147483648 … a number below 2147483648"),
         # lists and keys in each other's place, empty sections
         ("model: owner/teacher", "- model: a/b", "2: teacher", "found [{'model' … keys and values below it"),
         ("kind: transplant", "kind: transplants", "5: student.kind", "transplant or pretrained … did you mean"),

@@ -112,6 +112,7 @@ def test_tokens_come_back_from_any_number_of_shards(shards: list[list[str]]) -> 
 def test_another_identity_is_another_store() -> None:
     append_vectors(VectorStore(IDENTITY), ["one"])
     assert stored(VectorStore(IDENTITY), ["one"]) == [True]
+    assert stored(VectorStore(dict(reversed(IDENTITY.items()))), ["one"]) == [True]
     assert stored(VectorStore({**IDENTITY, "max_tokens": 64}), ["one"]) == [False]
     assert stored(TokenStore(IDENTITY), ["one"]) == [False]
 
@@ -124,6 +125,7 @@ def test_rows_stay_valid_when_others_append() -> None:
     assert stored(store, ["c"]) == [False]
     append_vectors(store, ["e"])
     check_vectors(store, ["e", "c", "d", "a", "b"])
+    assert sorted(store.find(text_keys(list("abcde")))) == list(range(5))
     assert np.array_equal(store.read(rows), vectors_of(["a", "b"]))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from distill.errors import ModelError
 from distill.models import package_folder
@@ -86,6 +86,12 @@ def test_english_keeps_its_ids_though_new_pieces_would_fit_it_better(tiny_teache
     )
 
 
+def test_a_letter_is_kept_if_it_is_not_rare() -> None:
+    assert kept_accents({"é": 3, "ö": 2, "ab": 100}) == ["É", "é"]
+    assert kept_accents({"é": 5, "ö": 4, "ab": 49_000}) == ["É", "é"]  # 5e-5 of 98,009 letters
+    assert kept_accents({"Й e\u0301": 3, "ж": 3, "÷": 3}) == ["É", "é", "Й", "й"]
+
+
 @pytest.mark.parametrize(
     ("language", "letters", "others"), [("uk", "йїЙЇ", "åäöé"), ("sv", "åäöÅÄÖ", "йї"), ("da", "åÅ", "äйї")]
 )
@@ -135,6 +141,26 @@ def test_a_replaced_vocabulary_has_the_special_tokens_first_and_then_only_what_w
     letters = {letter for row in everyday_rows for side in ("en", "uk") for letter in row[side]}
     normal = set(new.normalizer.normalize_str("".join(sorted(letters))))
     assert {letter for piece in set(ids) - set(special) for letter in piece.removeprefix("##")} <= normal | {"#"}
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 3), ("[SEP]", 2)]),
+        processors.BertProcessing(("[SEP]", 2), ("[CLS]", 3)),
+        processors.RobertaProcessing(("[SEP]", 2), ("[CLS]", 3)),
+    ],
+    ids=lambda processor: type(processor).__name__,
+)
+def test_special_tokens_stand_around_a_text_whatever_their_new_ids(processor: processors.PostProcessor) -> None:
+    teacher = Tokenizer(models.WordPiece({"a": 0, "[UNK]": 1, "[SEP]": 2, "[CLS]": 3}, unk_token="[UNK]"))
+    teacher.normalizer, teacher.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    teacher.add_special_tokens(["[UNK]", "[SEP]", "[CLS]"])
+    teacher.post_processor = processor
+    assert teacher.encode("a").ids == [3, 0, 2]
+    new = replaced_tokenizer(teacher, lambda: ["a"], lambda: ["b"], size=9, min_count=1)
+    assert [new.id_to_token(i) for i in new.encode("b").ids] == ["[CLS]", "b", "[SEP]"]
+    assert new.token_to_id("[CLS]") != 3
 
 
 @pytest.mark.parametrize("make", [extended_tokenizer, replaced_tokenizer])
