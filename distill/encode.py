@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Features = dict[str, torch.Tensor]
+FeaturesOf = Callable[[npt.NDArray[np.int64]], Mapping[str, Any]]
 Vectors = npt.NDArray[np.float32]
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -81,17 +82,16 @@ def encode(
         progress: called with the number of distinct texts done.
     """
     distinct = list(dict.fromkeys(texts))
-    lengths = np.fromiter((len(text.encode()) // 4 + 2 for text in distinct), np.int32, len(distinct))
     device = model.device
     model.eval()
+    lengths, features_of = _prepared(model, distinct, prompt)
     vectors: Vectors | None = None
     done = 0
     with torch.inference_mode(), autocast(device, precision):
         batches = list(length_batches(lengths, TOKENS_PER_BATCH.get(device.type, 2_048)))
         for number in np.random.default_rng(0).permutation(len(batches)):  # so that the rate tells the time left
             rows = batches[number]
-            features = model.preprocess([distinct[row] for row in rows], prompt=prompt or None)
-            features = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
+            features = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in features_of(rows).items()}
             out = model(features)["sentence_embedding"].float().cpu().numpy()
             if vectors is None:
                 vectors = np.empty((len(distinct), out.shape[1]), np.float32)
@@ -103,6 +103,32 @@ def encode(
         return np.empty((0, model.get_embedding_dimension() or 0), np.float32)
     place = {text: row for row, text in enumerate(distinct)}
     return vectors[[place[text] for text in texts]] if len(distinct) < len(texts) else vectors
+
+
+def _prepared(
+    model: SentenceTransformer, texts: Sequence[str], prompt: str
+) -> tuple[npt.NDArray[np.int32], FeaturesOf]:
+    """Return the length of each text in tokens (n,), and a function that makes the features of some of them.
+
+    The texts of a plain encoder are tokenised at once: exact lengths make batches with little padding. Others, and
+    those that leave a prompt out of their pooling, prepare their own features; lengths are then estimated.
+    """
+    tokenizer = model.tokenizer if isinstance(getattr(model[0], "model", None), PreTrainedModel) else None
+    left_out = prompt and any(getattr(module, "include_prompt", True) is False for module in model)
+    if not texts or left_out or tokenizer is None or not tokenizer.is_fast or tokenizer.padding_side != "right":
+        estimates = np.fromiter((len(text.encode()) // 4 + 2 for text in texts), np.int32, len(texts))
+        return estimates, lambda rows: model.preprocess([texts[row] for row in rows], prompt=prompt or None)
+    encoded = tokenizer(
+        [prompt + text for text in texts],
+        truncation=True,
+        max_length=model.max_seq_length,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )["input_ids"]
+    ids = [np.array(row, np.int32) for row in encoded]
+    lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
+    pad_id = int(tokenizer.pad_token_id or 0)
+    return lengths, lambda rows: pad([ids[row] for row in rows], pad_id)
 
 
 def speed_up(model: SentenceTransformer) -> None:

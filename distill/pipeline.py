@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,11 +85,11 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
         with accelerator.main_process_first():
             corpora = load_corpora(recipe, SentenceFilter(sentences(sets)))
-        run.check_data({c.label: c.digest() for c in corpora} | {s.label: s.digest() for s in sets})
         run.log("corpora", corpora={corpus.label: corpus.counts for corpus in corpora})
         teacher = load_teacher(recipe.teacher, accelerator.device)
         embed_corpora(teacher, corpora, accelerator)
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
+        run.check_data({c.label: c.digest() for c in corpora} | {s.label: s.digest() for s in sets})
         before = score_before(teacher, student, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
         accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()})
@@ -110,7 +109,6 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     Raises:
         RunError: the hardware cannot do what the recipe or the number of processes asks for.
     """
-    _check_trackers(recipe.training.trackers)
     device = _process_state().device
     precision = best_precision(recipe.training.precision, device)
     if precision == "fp16" and device.type == "cpu":
@@ -136,21 +134,6 @@ def _process_state() -> PartialState:
     if state.num_processes < processes:
         raise RunError("--processes", f"{state.device.type} devices train in one process only")
     return state
-
-
-def _check_trackers(trackers: Sequence[str]) -> None:
-    """Check that trackers are installed; accelerate would leave out those that are not.
-
-    Raises:
-        RunError: one is not.
-    """
-    for name in trackers:
-        if find_spec(name) is None:
-            raise RunError(
-                f"training.trackers: {name}",
-                "not installed",
-                hint=f"pip install 'distill-multilingual[{name}]', or leave it out: --set training.trackers=[]",
-            )
 
 
 def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:

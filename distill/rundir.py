@@ -116,7 +116,7 @@ class RunDirectory:
         """
         if not self.writable:
             return
-        before = self.read_json("data.json") if self.has_progress() else None
+        before = self.read_json("data.json")
         if before is None:
             self.write_json("data.json", digests)
             return

@@ -99,7 +99,7 @@ def _missing_files(recipe: Recipe, document: Document) -> Iterator[RecipeError]:
             yield RecipeError(
                 document.where(("training", "trackers", place)),
                 f"the package {tracker} is not installed",
-                hint=f"pip install {tracker}, or leave it out",
+                hint=f"pip install 'distill-multilingual[{tracker}]', or leave it out",
             )
 
 

@@ -10,7 +10,7 @@ from command import CommandServer
 
 @pytest.fixture(scope="session")
 def distill() -> Iterator[CommandServer]:
-    """Return what runs `distill` commands in processes of their own."""
-    server = CommandServer()
+    """Return what runs `distill` commands in processes of their own, on the CPU."""
+    server = CommandServer({"ACCELERATE_USE_CPU": "1"})
     yield server
     server.close()

@@ -35,7 +35,8 @@ def hub(tiny_teacher: Path, plain_encoder: Path, everyday_rows: list[dict[str, s
 @pytest.fixture(scope="module")
 def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
     """Return what runs `distill` commands that ask that Hub and have stored nothing from it yet."""
-    server = CommandServer({**hub.environment, "HF_HOME": str(tmp_path_factory.mktemp("hf-home"))})
+    home = tmp_path_factory.mktemp("hf-home")
+    server = CommandServer({**hub.environment, "HF_HOME": str(home), "ACCELERATE_USE_CPU": "1"})
     yield server
     server.close()
 
@@ -67,7 +68,7 @@ def test_a_run_takes_everything_from_the_hub(run: Callable[..., Ended], hub: Hub
     for repository in ("datasets/tests/talks", "tests/teacher", "tests/plain-encoder"):
         assert any(f"/{repository}/resolve/" in request for request in hub.requests)
     card = (tmp_path / "runs/small/model/README.md").read_text()
-    assert "base_model: tests/teacher" in card
+    assert "base_model: tests/plain-encoder" in card
     assert "- tests/talks" in card
 
 

@@ -1,0 +1,206 @@
+"""Students of all kinds: trained from the command line, they load as plain sentence-transformers models."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command import CommandServer, Ended
+
+from distill.encode import encode
+from distill.errors import ModelError
+from distill.recipe import PretrainedStudent, TeacherSection
+from distill.student import build_student
+from distill.teacher import load_teacher
+
+CPU = torch.device("cpu")
+SENTENCES = ["A cat is sleeping.", "Кіт спить, а собака гавкає."]
+TRAINING: dict[str, Any] = {
+    "batch_size": 16,
+    "epochs": 2,
+    "learning_rate": 3e-3,
+    "precision": "fp32",
+    "trackers": [],
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_xlmr(tmp_path_factory: pytest.TempPathFactory, everyday_rows: list[dict[str, str]]) -> Path:
+    """Folder of an untrained XLM-R of two layers and 48 dimensions with a Unigram tokenizer, without pooling."""
+    from tokenizers import SentencePieceUnigramTokenizer
+    from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaTokenizer
+
+    texts = [row[code] for row in everyday_rows[:200] for code in ("en", "uk", "da")]
+    trained = SentencePieceUnigramTokenizer()
+    trained.train_from_iterator(texts, vocab_size=600, unk_token="<unk>", show_progress=False)
+    learnt = [(piece, score) for piece, score in json.loads(trained.to_str())["model"]["vocab"] if piece != "<unk>"]
+    special = [(token, 0.0) for token in ("<s>", "<pad>", "</s>", "<unk>")]
+    tokenizer = XLMRobertaTokenizer(vocab=[*special, *learnt, ("<mask>", 0.0)])
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=96,
+        max_position_embeddings=66,
+        type_vocab_size=1,
+    )
+    folder = tmp_path_factory.mktemp("tiny-xlmr")
+    XLMRobertaModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def run(distill: CommandServer, write_recipe: Callable[..., Path]) -> Callable[..., Ended]:
+    """Return a function that trains a student of a section."""
+
+    def run(student: dict[str, Any], **training: Any) -> Ended:
+        recipe = write_recipe(
+            student={"max_tokens": 32, **student}, training={**TRAINING, **training}, evaluation={"suites": []}
+        )
+        return distill.run("run", recipe)
+
+    return run
+
+
+def dev_losses(run: Path) -> list[float]:
+    events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [event["loss"] for event in events if event["event"] == "dev"]
+
+
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [
+        ("pretrained bert", ["Transformer", "Pooling", "Normalize"]),
+        ("pretrained xlm-r", ["Transformer", "Pooling", "Dense", "Normalize"]),
+        ("transplant, replaced vocabulary", ["Transformer", "Pooling", "Normalize"]),
+    ],
+)
+def test_a_student_learns_and_loads_without_this_package(
+    name: str,
+    modules: list[str],
+    run: Callable[..., Ended],
+    plain_encoder: Path,
+    tiny_xlmr: Path,
+    tmp_path: Path,
+) -> None:
+    sections: dict[str, dict[str, Any]] = {
+        "pretrained bert": {"kind": "pretrained", "model": str(plain_encoder), "pooling": "mean"},
+        "pretrained xlm-r": {"kind": "pretrained", "model": str(tiny_xlmr)},
+        "transplant, replaced vocabulary": {"kind": "transplant", "vocabulary": {"mode": "replace", "size": 900}},
+    }
+    ended = run(sections[name])
+    assert ended.code == 0, ended.errors
+    folder = tmp_path / "runs" / "small"
+    losses = dev_losses(folder)
+    assert losses[-1] < 0.8 * losses[0]
+
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder / "model"), device="cpu")
+    assert [type(module).__name__ for module in model] == modules
+    assert "distill" not in (folder / "model" / "modules.json").read_text()
+    vectors = model.encode(SENTENCES)
+    assert vectors.shape == (2, 32)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1], abs=1e-5)
+    untrained = SentenceTransformer(str(folder / "untrained"), device="cpu")
+    assert not np.allclose(untrained.encode(SENTENCES), vectors, atol=1e-2)
+
+
+@pytest.mark.parametrize("pooling", [None, "mean", "cls"])
+def test_vectors_of_a_plain_encoder_are_pooled_as_asked(
+    pooling: str | None, tiny_teacher: Path, plain_encoder: Path
+) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    teacher = load_teacher(TeacherSection(model=str(tiny_teacher)), CPU)
+    section = PretrainedStudent(kind="pretrained", model=str(plain_encoder), pooling=pooling, max_tokens=16)
+    student = build_student(section, teacher, [], CPU)
+    tokenizer, encoder = (kind.from_pretrained(str(plain_encoder)) for kind in (AutoTokenizer, AutoModel))
+    inputs = tokenizer(SENTENCES, padding=True, truncation=True, max_length=16, return_tensors="pt")
+    with torch.inference_mode():
+        states = encoder(**inputs).last_hidden_state
+    mask = inputs["attention_mask"][..., None]
+    pooled = states[:, 0] if pooling == "cls" else (states * mask).sum(1) / mask.sum(1)
+    expected = torch.nn.functional.normalize(pooled, dim=1).numpy()
+    assert encode(student, SENTENCES) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_longest_input_is_that_of_the_position_embeddings(tiny_teacher: Path, tiny_xlmr: Path) -> None:
+    teacher = load_teacher(TeacherSection(model=str(tiny_teacher)), CPU)
+    section = PretrainedStudent(kind="pretrained", model=str(tiny_xlmr), max_tokens=64)
+    student = build_student(section, teacher, [], CPU)
+    assert encode(student, [" ".join(SENTENCES * 20)]).shape == (1, 32)
+    with pytest.raises(ModelError, match="max_tokens is 65") as error:
+        build_student(section.model_copy(update={"max_tokens": 65}), teacher, [], CPU)
+    assert error.value.expected == "at most 64"
+
+
+GOLDEN_LOSSES: list[float] = []
+
+
+def test_golden_losses(distill: CommandServer, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """A run whose every part is fixed has the losses it had when they were written down."""
+    recipe = write_recipe(
+        name="golden",
+        teacher={"model": str(golden_teacher(tmp_path / "teacher"))},
+        student={"kind": "transplant", "vocabulary": {"size": 100}, "max_tokens": 32},
+        corpora={"golden": {"files": str(golden_corpus(tmp_path / "uk.tsv")), "languages": ["uk"], "dev_rows": 8}},
+        objectives={"mse": {"english_share": 0.5}},
+        training={**TRAINING, "max_steps": 5, "warmup": 0.4, "weight_decay": 0.1},
+        evaluation={"suites": []},
+    )
+    ended = distill.run("run", recipe)
+    assert ended.code == 0, ended.errors
+    events = [json.loads(line) for line in (tmp_path / "runs" / "golden" / "log.jsonl").read_text().splitlines()]
+    losses = [event["loss"] for event in events if event["event"] == "train"]
+    assert losses == pytest.approx(GOLDEN_LOSSES, abs=1e-4)
+
+
+def golden_teacher(folder: Path) -> Path:
+    """Write a small BERT whose vocabulary and weights follow from this code alone, and return its folder."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    letters = "abcdefghijklmnopqrstuvwxyz."
+    words = ["the", "cat", "dog", "bird", "horse", "sees", "likes", "house", "tree", "river", "street"]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *words]
+    plain = folder / "plain"
+    tokenizer = BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, do_lower_case=True)
+    tokenizer.save_pretrained(plain)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        initializer_range=0.3,  # vectors far apart, as a trained model's are
+    )
+    BertModel(config).save_pretrained(plain)
+    modules = [Transformer(str(plain), max_seq_length=32), Pooling(16, "mean"), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(folder), create_model_card=False)
+    return folder
+
+
+def golden_corpus(path: Path) -> Path:
+    """Write 64 short sentences with their Ukrainian translations and return the file."""
+    who = [("the cat", "кіт"), ("the dog", "пес"), ("the bird", "птах"), ("the horse", "кінь")]
+    does = [("sees", "бачить"), ("likes", "любить"), ("does not see", "не бачить"), ("does not like", "не любить")]
+    what = [("the house.", "дім."), ("the tree.", "дерево."), ("the river.", "річку."), ("the street.", "вулицю.")]
+    rows = [
+        "\t".join(" ".join(part[side] for part in parts) for side in (0, 1))
+        for parts in itertools.product(who, does, what)
+    ]
+    path.write_text("\n".join(["english\tnon_english", *rows]) + "\n", encoding="utf-8")
+    return path
