@@ -26,11 +26,13 @@ class Moment:
         event: name of the event, such as `os.mkdir` or `os.rename`.
         path: regular expression that the event's first argument matches.
         number: how many such events came before, and this one.
+        signal: what the process gets then; SIGKILL cannot be caught.
     """
 
     event: str
     path: str
     number: int = 1
+    signal: int = signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class CommandServer:
         )
 
     def run(self, *arguments: str | Path, kill_at: Moment | None = None, disk_bytes: int | None = None) -> Ended:
-        """Run one command to its end, or until it is killed at a moment (SIGKILL), and return how it ended.
+        """Run one command to its end, or until it is killed at a moment, and return how it ended.
 
         With `disk_bytes`, no file can grow beyond that size, as if the disk were full.
         """
@@ -125,7 +127,7 @@ def _run(
 
 
 def _kill_at(moment: Moment) -> None:
-    """Kill this process when a moment comes."""
+    """Send this process a signal when a moment comes."""
     pattern, left = re.compile(moment.path), moment.number
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -133,7 +135,7 @@ def _kill_at(moment: Moment) -> None:
         if event == moment.event and pattern.search(str(arguments[0])):
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), moment.signal)
 
     sys.addaudithook(watch)
 

@@ -101,7 +101,7 @@ def test_a_student_learns_and_loads_without_this_package(
     assert ended.code == 0, ended.errors
     folder = tmp_path / "runs" / "small"
     losses = dev_losses(folder)
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
 
     from sentence_transformers import SentenceTransformer
 
@@ -144,7 +144,7 @@ def test_the_longest_input_is_that_of_the_position_embeddings(tiny_teacher: Path
     assert error.value.expected == "at most 64"
 
 
-GOLDEN_LOSSES: list[float] = []
+GOLDEN_LOSSES = [0.28840, 0.07685, 0.14501, 0.09691, 0.04678]
 
 
 def test_golden_losses(distill: CommandServer, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
