@@ -8,7 +8,7 @@ from typing import Any
 
 from distill import metrics
 from distill.encode import Vectors
-from distill.testsets import TestSet, sentences
+from distill.testsets import BitextSet, StsSet, TestSet, sentences
 
 EncodeTexts = Callable[[Sequence[str]], Vectors]
 
@@ -49,24 +49,25 @@ def evaluate(models: Mapping[str, EncodeTexts], sets: Sequence[TestSet], *, teac
     """
     texts = sentences(sets)
     place = {text: row for row, text in enumerate(texts)}
-    rows = {found: ([place[t] for t in found.first], [place[t] for t in found.second]) for found in sets}
+    pairs = [found for found in sets if isinstance(found, StsSet | BitextSet)]
+    rows = {found: ([place[t] for t in found.first], [place[t] for t in found.second]) for found in pairs}
     target = models[teacher](texts) if teacher else None
     scores = []
     for name, encode in models.items():
         vectors = target if target is not None and name == teacher else encode(texts)
-        for found in sets:
+        for found in pairs:
             first, second = (vectors[which] for which in rows[found])
             for metric, value in _score(found, first, second):
                 scores.append(Score(found.suite, found.pair, metric, name, value, len(found.first)))
-            if target is not None and name != teacher and found.kind == "bitext" and found.pair.startswith("en-"):
+            if target is not None and name != teacher and isinstance(found, BitextSet) and found.pair.startswith("en-"):
                 error = metrics.mean_squared_error(second, target[rows[found][0]])
                 scores.append(Score(found.suite, found.pair, "mse", name, error, len(found.first)))
     return scores
 
 
-def _score(found: TestSet, first: Vectors, second: Vectors) -> list[tuple[str, float]]:
+def _score(found: StsSet | BitextSet, first: Vectors, second: Vectors) -> list[tuple[str, float]]:
     """Return metric and value of each score of one set."""
-    if found.kind == "sts":
+    if isinstance(found, StsSet):
         cosines, gold = metrics.pair_cosines(first, second), found.gold_scores()
         return [
             ("spearman", metrics.spearman(cosines, gold)),

@@ -32,7 +32,7 @@ from distill.rundir import Mode, RunDirectory
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, load_teacher, missing_texts
-from distill.testsets import TestSet, load_suites, sentences
+from distill.testsets import TestSet, digest, label, load_suites, sentences
 from distill.tokens import store_tokens, token_store
 from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors
 
@@ -89,7 +89,7 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         teacher = load_teacher(recipe.teacher, accelerator.device)
         embed_corpora(teacher, corpora, accelerator)
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
-        run.check_data({c.label: c.digest() for c in corpora} | {s.label: s.digest() for s in sets})
+        run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
         before = score_before(teacher, student, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
         accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()})

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from distill.cli import quiet_libraries
+from distill.cli.hub import quiet_libraries
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.recipe import Recipe
 from distill.teacher import Teacher, load_teacher

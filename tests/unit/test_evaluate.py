@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from distill.evaluate import Score, evaluate
-from distill.testsets import TestSet
+from distill.testsets import BitextSet, StsSet
 
-NUMBERS = TestSet("numbers", "en-uk", "bitext", ("one", "two", "three"), ("один", "два", "три"))
-LIKENESS = TestSet(
-    "likeness", "en-uk", "sts", ("one", "one", "two", "three"), ("один", "два", "два", "один"), (5.0, 1.0, 4.0, 0.0)
+NUMBERS = BitextSet("numbers", "en-uk", ("one", "two", "three"), ("один", "два", "три"))
+LIKENESS = StsSet(
+    "likeness", "en-uk", ("one", "one", "two", "three"), ("один", "два", "два", "один"), (5.0, 1.0, 4.0, 0.0)
 )
 VECTORS = {
     "one": [1.0, 0.0],
@@ -64,7 +64,7 @@ def test_correlations_by_hand() -> None:
 
 def test_a_student_is_compared_with_the_teachers_english_vectors() -> None:
     models = {"teacher": Encoder(), "student": Encoder(scale=2.0)}
-    other = TestSet("numbers", "uk-da", "bitext", ("один",), ("два",))
+    other = BitextSet("numbers", "uk-da", ("один",), ("два",))
     found = by_name(evaluate(models, [NUMBERS, LIKENESS, other], teacher="teacher"))
     # (1.6, 1.2) to (1, 0); (0.56, 1.92) to (0, 1); (-2.4, 3.2) to (-1, 0)
     assert found["student", "numbers", "en-uk", "mse"] == pytest.approx((1.8 + 1.16 + 12.2) / 3, rel=1e-6)

@@ -1,0 +1,58 @@
+"""`distill eval`: scoring models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
+
+
+@click.command("eval")
+@click.argument("models", nargs=-1)
+@click.option(
+    "--suite",
+    "suites",
+    multiple=True,
+    default=("everyday",),
+    show_default=True,
+    help="A bundled suite, or a file or folder of en-uk.tsv files.",
+)
+@click.option("--pairs", help="Language pairs, such as en-uk,uk-uk; all of the suites if absent.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where to look for the latest run.",
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the scores to this file.")
+@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the table to this file.")
+def evaluate_command(
+    models: tuple[str, ...],
+    suites: tuple[str, ...],
+    pairs: str | None,
+    runs: Path,
+    json_file: Path | None,
+    markdown_file: Path | None,
+) -> None:
+    """Score MODELS (Hub ids, folders or run directories; the latest run if none) beside each other."""
+    from distill.languages import parse_pair
+
+    wanted = ["-".join(parse_pair(pair, where="--pairs")) for pair in pairs.split(",")] if pairs else None
+    go_offline_if_cut_off(models)
+    quiet_libraries()
+    from rich.console import Console
+
+    from distill.pipeline import latest_run, score_models
+    from distill.report import score_markdown, score_table
+
+    by_model = score_models(models or [str(latest_run(runs))], suites, wanted)
+    scores = [score for found in by_model.values() for score in found]
+    Console().print(score_table(scores, list(by_model)))
+    if json_file:
+        json_file.write_text(json.dumps([score.as_dict() for score in scores], indent=1) + "\n", encoding="utf-8")
+    if markdown_file:
+        markdown_file.write_text(score_markdown(scores, list(by_model)) + "\n", encoding="utf-8")

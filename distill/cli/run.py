@@ -1,0 +1,133 @@
+"""`distill run`, `distill check` and `distill schema`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from distill.cli.hub import go_offline_if_cut_off, hub_names, quiet_libraries
+
+if TYPE_CHECKING:
+    from distill.pipeline import Outcome, Plan
+    from distill.rundir import Mode
+
+log = logging.getLogger("distill")
+
+SET_HELP = "Override a key of the recipe, such as training.epochs=2. Can be given several times."
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=SET_HELP)
+@click.option("--resume", "mode", flag_value="resume", help="Go on from the last checkpoint of a killed run.")
+@click.option("--fresh", "mode", flag_value="fresh", help="Move an older run of this name aside and start anew.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, with timings of a few steps.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train in this many processes.",
+)
+def run(recipe: Path, overrides: tuple[str, ...], mode: Mode | None, dry_run: bool, processes: int) -> None:
+    """Make a student from RECIPE: corpora, teacher vectors, training, scores, report."""
+    from distill.files import full_disk_errors
+    from distill.launch import launch, launched
+    from distill.recipe import load_recipe
+    from distill.rundir import RunDirectory
+
+    loaded = load_recipe(recipe, overrides)
+    mode = mode or "new"
+    if not dry_run:
+        RunDirectory(loaded.runs / loaded.name).check(loaded, mode)  # before the seconds that the imports below take
+    go_offline_if_cut_off(hub_names(loaded))
+    if processes > 1 and "RANK" not in os.environ:
+        sys.exit(launch(sys.argv[1:], processes))
+    main_process = int(os.environ.get("RANK", "0")) == 0
+    if not main_process:
+        log.setLevel(logging.ERROR)
+    with launched(), full_disk_errors(loaded.runs / loaded.name):
+        quiet_libraries()
+        from distill.pipeline import plan_run, run_recipe
+
+        if dry_run:
+            plan = plan_run(loaded)
+            if main_process:
+                show_plan(plan)
+            return
+        outcome = run_recipe(loaded, mode=mode, command=shlex.join(["distill", *sys.argv[1:]]))
+        if main_process:
+            show_outcome(outcome)
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help=SET_HELP)
+def check(recipe: Path, overrides: tuple[str, ...]) -> None:
+    """Check RECIPE for mistakes without loading anything."""
+    from distill.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides)
+    click.echo(
+        f"{recipe} is a valid recipe: a {loaded.student.kind} student of {loaded.teacher.model} "
+        f"for {', '.join(loaded.languages)}"
+    )
+    for name, corpus in loaded.corpora.items():
+        click.echo(f"  {name}: {corpus.source} ({', '.join(corpus.languages)})")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    from distill.recipe import recipe_schema
+
+    click.echo(json.dumps(recipe_schema(), indent=2))
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """Print the scores of a finished run, where the model is, and how to use it."""
+    from rich.console import Console
+
+    from distill.card import usage
+    from distill.pipeline import MODELS
+    from distill.report import corpora_table, score_table
+
+    console = Console()
+    if outcome.corpora:
+        console.print(corpora_table(outcome.corpora))
+    console.print(score_table(outcome.scores, MODELS))
+    for name, value in outcome.facts.items():
+        console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
+    console.print(
+        f"\nThe model is in {outcome.model}; report.md and scores.json are beside it. To use it:\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    languages = sorted({code for score in outcome.scores for code in score.pair.split("-")} - {"en"})
+    console.print(usage(str(outcome.model), languages), highlight=False, markup=False, soft_wrap=True)
+
+
+def show_plan(plan: Plan) -> None:
+    """Print what a run would do."""
+    from rich.console import Console
+
+    from distill.progress import duration
+    from distill.report import corpora_table
+
+    console = Console()
+    console.print(corpora_table(plan.corpora))
+    lines = [
+        "student: {parameters:,} parameters, {vocabulary:,} pieces, {dimension} dimensions".format(**plan.sizes),
+        f"teacher vectors to compute: {plan.vectors:,}, about {duration(plan.vectors_seconds)}",
+        f"training: {plan.steps:,} steps, about {duration(plan.training_seconds)} (from a few timed steps)",
+        "nothing was trained or written: leave out --dry-run to run it",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)

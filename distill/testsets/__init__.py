@@ -1,0 +1,18 @@
+"""Test sets: suites and local files, read and checked."""
+
+from distill.testsets.files import read_test_file
+from distill.testsets.sets import BitextSet, ClassificationSet, RetrievalSet, StsSet, TestSet, digest, label, sentences
+from distill.testsets.suites import load_suites
+
+__all__ = [
+    "BitextSet",
+    "ClassificationSet",
+    "RetrievalSet",
+    "StsSet",
+    "TestSet",
+    "digest",
+    "label",
+    "load_suites",
+    "read_test_file",
+    "sentences",
+]
