@@ -89,7 +89,7 @@ def encode(
     texts: Sequence[str],
     *,
     precision: Precision = "fp32",
-    prompt: str = "",
+    prompt: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Vectors:
     """Return the sentence vectors of texts, shape (n, dimension), as the model itself makes them.
@@ -98,10 +98,12 @@ def encode(
         model: any sentence-transformers model.
         texts: what to encode; a text that occurs more than once is encoded once.
         precision: number format of the matrix products; vectors come in float32.
-        prompt: text put before each text.
+        prompt: text put before each text; the model's default prompt if None.
         progress: called with the number of distinct texts done.
     """
     distinct = list(dict.fromkeys(texts))
+    if prompt is None:
+        prompt = model.prompts.get(model.default_prompt_name or "", "")
     device = model.device
     model.eval()
     lengths, features_of = _prepared(model, distinct, prompt)

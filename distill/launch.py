@@ -132,7 +132,8 @@ def _start(arguments: Sequence[str], processes: int, folder: Path) -> list[subpr
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max(1, cores // processes)
     shared = {
         "OMP_NUM_THREADS": str(threads),
         **os.environ,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,12 @@ from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import best_precision, encode, speed_up
 from distill.errors import RunError
 from distill.evaluate import Score, evaluate
-from distill.models import load_model
 from distill.objectives import parallel_rows
 from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.report import corpora_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
+from distill.scoring import score_before
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, load_teacher, missing_texts
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("distill")
 
 MODELS = ("teacher", "untrained", "student")
+FOLDERS = re.compile(r"(?<![\w.~])/(?:[^\s/'\"]+/)*")
+"""The folders of an absolute path, which say nothing to readers of a model card."""
+
 LONGEST_WAIT = timedelta(hours=12)
 """How long a process waits for the others, which may be reading corpora or embedding."""
 
@@ -92,9 +95,10 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
         before = score_before(teacher, student, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
-        accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()})
+        start_trackers(recipe, run, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
-        result = Trainer(recipe, student, data, run, accelerator).train()
+        with memory_errors(recipe):
+            result = Trainer(recipe, student, data, run, accelerator).train()
         accelerator.end_training()
         if main:
             return finish(recipe, run, corpora, teacher, result, before, sets)
@@ -136,6 +140,28 @@ def _process_state() -> PartialState:
     return state
 
 
+@contextmanager
+def memory_errors(recipe: Recipe) -> Iterator[None]:
+    """Turn a full GPU into a `RunError` that says what to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        size = recipe.training.micro_batch_size or recipe.training.batch_size
+        raise RunError(
+            "training.micro_batch_size",
+            f"the GPU's memory is full: {str(error).split('.')[0]}",
+            hint=f"set it to {max(1, size // 4)} (less memory, the same result), or use gradient_checkpointing: true, "
+            "and go on with --resume",
+        ) from error
+
+
+def start_trackers(recipe: Recipe, run: RunDirectory, accelerator: Accelerator) -> None:
+    """Open the trackers; TensorBoard forgets what a killed run showed after its last checkpoint."""
+    step, _ = run.newest_checkpoint() or (0, None)
+    options = {"tensorboard": {"purge_step": step + 1}} if step else {}
+    accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()}, init_kwargs=options)
+
+
 def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
     """Put the teacher's vectors of all English sentences into its store; every process does its share."""
     jobs = list(missing_texts(teacher.store, corpora, ("english",)))
@@ -150,6 +176,10 @@ def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Acce
                 world=accelerator.num_processes,
                 progress=lambda done, _: update(done),
             )
+    accelerator.wait_for_everyone()
+    teacher.store.reload()
+    if accelerator.is_main_process:
+        embed(teacher, corpora)  # what fell between the shares because another run stored vectors meanwhile
     accelerator.wait_for_everyone()
     teacher.store.reload()
 
@@ -183,6 +213,10 @@ def training_data(
     store_tokens(tokens, student, corpora, rank=accelerator.process_index, world=accelerator.num_processes)
     accelerator.wait_for_everyone()
     tokens.reload()
+    if accelerator.is_main_process:
+        store_tokens(tokens, student, corpora)  # as above
+    accelerator.wait_for_everyone()
+    tokens.reload()
     train_rows = {
         name: parallel_rows(
             [c for c in corpora if objective.corpora is None or c.name in objective.corpora],
@@ -196,27 +230,6 @@ def training_data(
     return TrainingData(train_rows, dev_rows, tokens, vectors, teacher.unit_length)
 
 
-def score_before(
-    teacher: Teacher,
-    student: SentenceTransformer,
-    sets: Sequence[TestSet],
-    run: RunDirectory,
-    accelerator: Accelerator,
-) -> list[Score]:
-    """Return the scores of the teacher and of the untrained student; a resumed run reads them."""
-    scores: list[Score] = []
-    if accelerator.is_main_process:
-        stored = run.read_json("scores_before.json")
-        if stored is None:
-            models = {"teacher": teacher.vectors, "untrained": lambda texts: encode(student, texts)}
-            scores = evaluate(models, sets, teacher="teacher")
-            run.write_json("scores_before.json", {"scores": [score.as_dict() for score in scores]})
-        else:
-            scores = [Score(**score) for score in stored["scores"]]
-    accelerator.wait_for_everyone()
-    return scores
-
-
 def finish(
     recipe: Recipe,
     run: RunDirectory,
@@ -227,7 +240,7 @@ def finish(
     sets: Sequence[TestSet],
 ) -> Outcome:
     """Score the student, save it with its card, and write the report."""
-    command = (run.read_json("run.json") or {}).get("command", "")
+    command = FOLDERS.sub("", (run.read_json("run.json") or {}).get("command", ""))
     models = {"teacher": teacher.vectors, "student": lambda texts: encode(result.student, texts)}
     after = [score for score in evaluate(models, sets, teacher="teacher") if score.model == "student"]
     scores = before + after
@@ -283,82 +296,6 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type
-
-
-def score_models(names: Sequence[str], suites: Sequence[str], pairs: Sequence[str] | None) -> dict[str, list[Score]]:
-    """Return the scores of some models, by the name of the table's column.
-
-    Args:
-        names: Hub ids, folders of models, or run directories.
-        suites: bundled suites by name, or files or folders of `en-uk.tsv` files.
-        pairs: language pairs to score, None for all.
-    """
-    sets = load_suites(suites, None, pairs)
-    scores = {}
-    for name in names:
-        folder = Path(name) / "model"
-        model = load_model("model", str(folder) if folder.is_dir() else name, device=str(PartialState().device))
-        speed_up(model)
-        column = Path(name).name if Path(name).name not in scores else name
-        scores[column] = evaluate({column: partial(encode, model)}, sets)
-    return scores
-
-
-def latest_run(runs: Path) -> Path:
-    """Return the run directory whose model was finished last.
-
-    Raises:
-        RunError: there is none.
-    """
-    models = sorted(runs.glob("*/model"), key=lambda folder: folder.stat().st_mtime)
-    if not models:
-        raise RunError(str(runs), "no finished run", hint="name a model, or make one with distill run")
-    return models[-1].parent
-
-
-@dataclass
-class Plan:
-    """What a run would do, measured on a few steps.
-
-    Attributes:
-        corpora: the corpora, loaded.
-        sizes: sizes of the student.
-        steps: optimizer steps.
-        vectors: teacher vectors still to compute.
-        vectors_seconds: expected time for them.
-        training_seconds: expected time of training.
-    """
-
-    corpora: list[Corpus]
-    sizes: dict[str, Any]
-    steps: int
-    vectors: int
-    vectors_seconds: float
-    training_seconds: float
-
-
-def plan_run(recipe: Recipe) -> Plan:
-    """Return what a run of a recipe would do; nothing is written but the corpora's and tokens' cache."""
-    accelerator = make_accelerator(recipe)
-    set_seed(recipe.seed)
-    sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
-    corpora = load_corpora(recipe, SentenceFilter(sentences(sets)))
-    teacher = load_teacher(recipe.teacher, accelerator.device)
-    jobs = list(missing_texts(teacher.store, corpora, ("english",)))
-    missing = sum(len(job.keys) for job in jobs)
-    sample = jobs[0].texts()[:512] if jobs else []
-    began = time.monotonic()
-    encode(teacher.model, sample, precision=teacher.precision)
-    vectors_seconds = (time.monotonic() - began) * missing / max(1, len(sample))
-    student = build_student(recipe.student, teacher, corpora, accelerator.device)
-    speed_up(student)
-    sizes = describe(student)
-    data = training_data(recipe, teacher, ZeroVectors(teacher.dimension), student, corpora, accelerator)
-    nowhere = RunDirectory(recipe.runs / recipe.name, writable=False)
-    trainer = Trainer(recipe, student, data, nowhere, accelerator)
-    seconds = trainer.time_steps()
-    steps = trainer.schedule.n_steps
-    return Plan(corpora, sizes, steps, missing, vectors_seconds, seconds * steps)
 
 
 def _finished(run: RunDirectory) -> Outcome | None:

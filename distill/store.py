@@ -15,8 +15,9 @@ import json
 import logging
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ from filelock import FileLock
 from distill.files import disk_errors, file_checksum, write_atomically
 
 log = logging.getLogger("distill")
+
+KINDS = ("vectors", "tokens", "corpora")
+
+SECONDS_TO_LEFTOVER = 24 * 3600.0
+"""Age from which an unfinished folder is taken for one that a killed process left."""
 
 Keys = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
@@ -103,6 +109,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.folder / "lock")
         self.reload()
+        remove_leftovers(self.folder, keep={shard.folder.name for shard in self._shards})
 
     def reload(self) -> None:
         """See what other processes have appended. Rows found before stay valid."""
@@ -145,9 +152,9 @@ class Store:
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
-        with self._lock:
-            shards = [*self._manifest(), {"name": name, "rows": len(keys), "files": files}]
-            self._write_manifest(shards)
+            with self._lock:
+                shards = [*self._manifest(), {"name": name, "rows": len(keys), "files": files}]
+                self._write_manifest(shards)
         self.reload()
 
     def gather(self, part: str, rows: Rows) -> npt.NDArray[Any]:
@@ -229,6 +236,14 @@ class TokenStore(Store):
         return out
 
 
+def remove_leftovers(folder: Path, *, keep: Container[str]) -> None:
+    """Remove old folders that a killed process left under a name that no manifest lists."""
+    oldest = time.time() - SECONDS_TO_LEFTOVER
+    for path in folder.iterdir():
+        if path.is_dir() and path.name not in keep and path.stat().st_mtime < oldest:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class StoreInfo:
     """What `distill cache ls` shows of one store."""
@@ -244,13 +259,17 @@ class StoreInfo:
 def list_stores(root: Path | None = None) -> list[StoreInfo]:
     """Return all stores under the cache, largest first."""
     stores = []
-    for manifest in (root or cache_root()).glob("*/*/manifest.json"):
-        folder = manifest.parent
+    for folder in (root or cache_root()).glob("*/*"):
+        if folder.parent.name not in KINDS or not folder.is_dir():
+            continue
+        manifest = folder / "manifest.json"
         try:
             content = json.loads(manifest.read_text())
             identity, texts = dict(content["identity"]), sum(shard["rows"] for shard in content["shards"])
+        except FileNotFoundError:
+            identity, texts = {"model": "unfinished"}, 0
         except (ValueError, KeyError, TypeError):
-            identity, texts = {"damaged": True}, 0
+            identity, texts = {"model": "damaged"}, 0
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         stores.append(StoreInfo(folder.name, folder.parent.name, identity, texts, size, folder))
     return sorted(stores, key=lambda store: -store.bytes)

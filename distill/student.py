@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from distill.alignment import align
 from distill.attention import use_own_attention
@@ -56,6 +57,12 @@ def _pretrained(section: PretrainedStudent) -> SentenceTransformer:
     student = load_model(
         "student", section.model, revision=section.revision, trust_remote_code=section.trust_remote_code
     )
+    if not isinstance(getattr(student[0], "model", None), PreTrainedModel):
+        raise ModelError(
+            f"student: {section.model}",
+            f"its first module is {type(student[0]).__name__}",
+            expected="a transformers encoder",
+        )
     limit = _position_limit(student)
     if limit and section.max_tokens > limit:
         raise ModelError(
@@ -65,7 +72,8 @@ def _pretrained(section: PretrainedStudent) -> SentenceTransformer:
     for place, module in enumerate(student):
         if isinstance(module, Pooling) and section.pooling:
             student[place] = Pooling(module.embedding_dimension, section.pooling)
-    modules = [module for module in student if not isinstance(module, Normalize)]  # set by the teacher's, below
+    # Normalize is set by the teacher's, below; prompts are not kept: it is trained on plain sentences.
+    modules = [module for module in student if not isinstance(module, Normalize)]
     return _with_modules(student, modules)
 
 
@@ -125,7 +133,10 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     student = copy.deepcopy(teacher.model).requires_grad_(True)
     student.prompts, student.default_prompt_name = {}, None  # it is trained on plain sentences
     _set_vocabulary(student, new, rows)
-    student.max_seq_length = min(section.max_tokens, _position_limit(student) or section.max_tokens)
+    limit = _position_limit(student)
+    if limit and section.max_tokens > limit:
+        log.warning("student.max_tokens is %d, but the teacher reads %d: %d is used", section.max_tokens, limit, limit)
+    student.max_seq_length = min(section.max_tokens, limit or section.max_tokens)
     kept = len(set(old.get_vocab()) & set(new.get_vocab()))
     log.info("student: %d of the teacher's pieces and %d new ones", kept, len(new.get_vocab()) - kept)
     return student

@@ -33,6 +33,8 @@ def store_tokens(
 ) -> None:
     """Put the token ids of both sides of all rows into a store, special tokens included, cut to the longest input."""
     jobs = list(missing_texts(store, corpora, SIDES))[rank::world]
+    if not jobs:
+        return
     with progress("tokens", sum(len(job.keys) for job in jobs), "sentences", show=rank == 0) as update:
         done = 0
         for job in jobs:

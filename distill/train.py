@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 TOKENS_PER_CHUNK = {"cpu": 2_048, "cuda": 65_536}
 TOKENS_PER_BACKWARD = {"cpu": 8_192, "cuda": 32_768}
-"""Tokens whose activations are kept at once: 8,192 take about 2 GB for six layers of 384 dimensions."""
+"""Tokens whose activations are kept at once: 8,192 take about 2 GB for six layers of 384 dimensions on a CPU."""
+
+GPU_BYTES = 24e9
+"""Memory that the budgets of GPUs are for; a smaller GPU gets its share of them."""
 
 ROWS_PER_DEV_BATCH = 256
 EVALUATIONS_PER_RUN = 5
@@ -251,7 +254,7 @@ class Trainer:
     def _micro_batches(self, step: Step, longest: int) -> int:
         """Return in how many parts a process encodes its rows, so that memory is bounded; the same on all processes."""
         processes = self.accelerator.num_processes
-        budget = TOKENS_PER_BACKWARD.get(self.accelerator.device.type, 8_192)
+        budget = token_budget(TOKENS_PER_BACKWARD, self.accelerator.device)
         size = self.section.micro_batch_size or max(1, budget // (longest * (1 + step.english)))
         largest, smallest = math.ceil(len(step.rows) / processes), len(step.rows) // processes
         return int(min(math.ceil(largest / size), smallest))
@@ -260,7 +263,7 @@ class Trainer:
         """Return the student's vectors of some texts (texts, dimension) and the number of their tokens."""
         ids = self.data.tokens.read(texts)
         lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
-        batches = list(length_batches(lengths, TOKENS_PER_CHUNK.get(self.accelerator.device.type, 2_048)))
+        batches = list(length_batches(lengths, token_budget(TOKENS_PER_CHUNK, self.accelerator.device)))
         chunks = [pad([ids[row] for row in rows], self.pad_id) for rows in batches]
         device = self.accelerator.device
         moved = [{name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()} for chunk in chunks]
@@ -392,6 +395,14 @@ class Trainer:
             encoder.load_state_dict(load_file(weights), strict=False)  # tied weights have one name there
         student: SentenceTransformer = encoder.student
         return student.eval(), step
+
+
+def token_budget(budgets: Mapping[str, int], device: torch.device) -> int:
+    """Return how many tokens are worked on at once on a device."""
+    budget = budgets.get(device.type, budgets["cpu"])
+    if device.type == "cuda":
+        budget = int(budget * min(1.0, torch.cuda.get_device_properties(device).total_memory / GPU_BYTES))
+    return budget
 
 
 class _Counters:

@@ -46,8 +46,8 @@ def evaluate_command(
     quiet_libraries()
     from rich.console import Console
 
-    from distill.pipeline import latest_run, score_models
     from distill.report import score_markdown, score_table
+    from distill.scoring import latest_run, score_models
 
     by_model = score_models(models or [str(latest_run(runs))], suites, wanted)
     scores = [score for found in by_model.values() for score in found]

@@ -15,7 +15,8 @@ import click
 from distill.cli.hub import go_offline_if_cut_off, hub_names, quiet_libraries
 
 if TYPE_CHECKING:
-    from distill.pipeline import Outcome, Plan
+    from distill.pipeline import Outcome
+    from distill.plan import Plan
     from distill.rundir import Mode
 
 log = logging.getLogger("distill")
@@ -55,7 +56,8 @@ def run(recipe: Path, overrides: tuple[str, ...], mode: Mode | None, dry_run: bo
         log.setLevel(logging.ERROR)
     with launched(), full_disk_errors(loaded.runs / loaded.name):
         quiet_libraries()
-        from distill.pipeline import plan_run, run_recipe
+        from distill.pipeline import run_recipe
+        from distill.plan import plan_run
 
         if dry_run:
             plan = plan_run(loaded)

@@ -17,7 +17,7 @@ from filelock import FileLock
 from distill.corpora.sources import Source
 from distill.errors import DataError
 from distill.files import disk_errors, file_checksum, sync_file, write_atomically
-from distill.store import cache_root
+from distill.store import cache_root, remove_leftovers
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -90,6 +90,10 @@ def _write(
 ) -> dict[str, Any]:
     """Read a source into a folder that appears under its name only when it is whole, and return its manifest."""
     temporary = folder.with_name(f"tmp-{uuid.uuid4().hex}")
+    if folder.parent.is_dir():
+        remove_leftovers(
+            folder.parent, keep={path.name for path in folder.parent.iterdir() if not path.name.startswith("tmp-")}
+        )
     try:
         temporary.mkdir(parents=True)
         rows, bad, examples = _write_rows(where, source, bad_rows, temporary / "rows.arrow")

@@ -76,6 +76,7 @@ def start(description: str) -> argparse.Namespace:
 def finish(options: argparse.Namespace, figures: dict[str, object]) -> None:
     """Print the figures, and write them where asked."""
     figures = {**figures, "machine": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
+    figures |= {"pairs": "en-uk of the shared data" if DATA.is_dir() else "everyday"}
     figures |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
     text = json.dumps(figures, indent=1)
     print(text)

@@ -15,6 +15,7 @@ from command import CommandServer, Ended
 
 from distill.encode import encode
 from distill.errors import ModelError
+from distill.models import load_model
 from distill.recipe import PretrainedStudent, TeacherSection
 from distill.student import build_student
 from distill.teacher import load_teacher
@@ -132,6 +133,19 @@ def test_vectors_of_a_plain_encoder_are_pooled_as_asked(
     pooled = states[:, 0] if pooling == "cls" else (states * mask).sum(1) / mask.sum(1)
     expected = torch.nn.functional.normalize(pooled, dim=1).numpy()
     assert encode(student, SENTENCES) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_student_that_is_no_transformer_is_refused(tiny_teacher: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    tokenizer = load_model("model", str(tiny_teacher)).tokenizer
+    static = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=16)], device="cpu")
+    static.save_pretrained(str(tmp_path / "static"))
+    teacher = load_teacher(TeacherSection(model=str(tiny_teacher)), CPU)
+    section = PretrainedStudent(kind="pretrained", model=str(tmp_path / "static"))
+    with pytest.raises(ModelError, match="its first module is StaticEmbedding"):
+        build_student(section, teacher, [], CPU)
 
 
 def test_the_longest_input_is_that_of_the_position_embeddings(tiny_teacher: Path, tiny_xlmr: Path) -> None:

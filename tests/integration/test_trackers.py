@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,26 @@ def test_tensorboard_gets_what_the_log_gets(
         assert len(expected) == (4 if kind == "train" else 2)
         found = [(point.step, pytest.approx(point.value, rel=1e-6)) for point in curves.Scalars(f"{kind}/loss")]
         assert expected == found
+
+
+def test_a_resumed_run_shows_each_step_once(
+    distill: CommandServer, write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    training = {**TRAINING, "checkpoint_every": 2, "trackers": ["tensorboard"]}
+    recipe = write_recipe(training=training, evaluation={"suites": []})
+    assert distill.run("run", recipe).code == 0
+    run = tmp_path / "runs" / "small"
+    # as if it had been killed after step 4 was shown, with the checkpoint of step 2 the newest
+    shutil.rmtree(run / "checkpoints" / "step-4")
+    shutil.rmtree(run / "model")
+    (run / "scores.json").unlink()
+    ended = distill.run("run", recipe, "--resume")
+    assert ended.code == 0, ended.errors
+    curves = EventAccumulator(str(run / "tracking" / "small"))
+    curves.Reload()
+    assert [point.step for point in curves.Scalars("train/loss")] == [1, 2, 3, 4]
 
 
 @pytest.mark.skipif(not NOT_INSTALLED, reason="all trackers are installed")

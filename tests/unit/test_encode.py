@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill.encode import best_precision, encode, length_batches, pad, speed_up
+from distill.encode import Precision, best_precision, encode, length_batches, pad, speed_up
 from distill.models import load_model
 
 
@@ -34,6 +34,23 @@ def test_a_text_that_occurs_twice_is_encoded_once(tiny_teacher: Path) -> None:
 def test_a_prompt_is_put_before_each_text(tiny_teacher: Path) -> None:
     model = load_model("model", str(tiny_teacher))
     assert np.allclose(encode(model, ["cat"], prompt="query: "), model.encode(["query: cat"]), atol=1e-6)
+
+
+def test_the_default_prompt_of_a_model_is_used_unless_another_is_given(tiny_teacher: Path) -> None:
+    model = load_model("model", str(tiny_teacher))
+    model.prompts, model.default_prompt_name = {"query": "query: "}, "query"
+    assert np.allclose(encode(model, ["cat"]), model.encode(["cat"]), atol=1e-6)
+    assert np.allclose(encode(model, ["cat"], prompt=""), model.encode(["cat"], prompt=""), atol=1e-6)
+    assert not np.allclose(encode(model, ["cat"]), encode(model, ["cat"], prompt=""), atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_weights_are_as_before_after_encoding(tiny_teacher: Path, precision: Precision) -> None:
+    model = load_model("model", str(tiny_teacher))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    encode(model, ["one", "two"], precision=precision)
+    after = model.state_dict()
+    assert all(after[name].dtype == tensor.dtype and after[name].equal(tensor) for name, tensor in before.items())
 
 
 def test_no_texts_give_no_vectors(tiny_teacher: Path) -> None:

@@ -17,8 +17,9 @@ RANKS = [
     ["corpora", "metrics", "launch"],
     ["teacher", "objectives", "mixture", "evaluate"],
     ["tokens", "student", "report"],
-    ["train", "card"],
+    ["train", "card", "scoring"],
     ["pipeline"],
+    ["plan"],
     ["cli"],
 ]
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}

@@ -20,10 +20,20 @@ from hypothesis import strategies as st
 
 from distill.cli import main
 from distill.errors import StorageError
-from distill.store import Store, TokenStore, VectorStore, distinct_keys, list_stores, remove_stores, text_keys
+from distill.store import (
+    SECONDS_TO_LEFTOVER,
+    Store,
+    TokenStore,
+    VectorStore,
+    distinct_keys,
+    list_stores,
+    remove_stores,
+    text_keys,
+)
 
 IDENTITY = {"model": "a model", "max_tokens": 128}
 DIMENSION = 4
+LONG_AGO = time.time() - 2 * SECONDS_TO_LEFTOVER
 SPAWN = multiprocessing.get_context("spawn")
 
 shard_texts = st.lists(st.lists(st.text(max_size=3), max_size=12), max_size=4)
@@ -309,3 +319,25 @@ def test_cache_rm_removes_nothing_it_was_not_asked_to(
     assert result.exit_code == 2
     assert "distill cache rm" in result.output
     assert len(list_stores()) == 2
+
+
+def test_what_a_killed_append_left_is_removed_when_it_is_old(tmp_path: Path) -> None:
+    store = VectorStore(IDENTITY, tmp_path)
+    append_vectors(store, ["one"])
+    for name in ("tmp-old", "unlisted", "tmp-new"):
+        (store.folder / name).mkdir()
+        (store.folder / name / "keys.npy").write_bytes(b"")
+    for folder in (path for path in store.folder.iterdir() if path.is_dir() and path.name != "tmp-new"):
+        os.utime(folder, (LONG_AGO, LONG_AGO))
+    again = VectorStore(IDENTITY, tmp_path)
+    assert stored(again, ["one"]) == [True]
+    left = {path.name for path in store.folder.iterdir() if path.is_dir()}
+    assert left == {"tmp-new", *(shard.folder.name for shard in again._shards)}
+
+
+def test_a_store_that_was_killed_before_its_first_shard_can_be_removed(tmp_path: Path) -> None:
+    VectorStore(IDENTITY, tmp_path)
+    stores = list_stores(tmp_path)
+    assert [(store.kind, store.texts) for store in stores] == [("vectors", 0)]
+    remove_stores(stores)
+    assert not list_stores(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +107,19 @@ def test_letters_of_the_alphabet_keep_their_marks_and_others_lose_them(
         assert normalize(normalizers.NFD().normalize_str(letter)) == letter.lower()
     for letter in others:
         assert normalize(letter) == teacher.normalizer.normalize_str(letter) != letter
+
+
+@pytest.mark.parametrize(
+    "text", ["मुझे हिन्दी की किताब दो", "เด็กกำลังเล่นน้ำอยู่ที่นี่", "고양이가 소파에서 자고 있다"], ids=["hi", "th", "ko"]
+)
+def test_signs_that_make_up_a_letter_are_kept(teacher: Tokenizer, everyday_rows: Rows, text: str) -> None:
+    english = texts(everyday_rows, "en")
+    new = extended_tokenizer(teacher, english, lambda: iter([text] * 50), size=60, min_count=2)
+    encoded = new.encode(text, add_special_tokens=False)
+    unknown = new.token_to_id("[UNK]")
+    assert unknown not in encoded.ids
+    joined = "".join(piece.removeprefix("##") for piece in encoded.tokens)
+    assert unicodedata.normalize("NFC", joined) == unicodedata.normalize("NFC", text.replace(" ", ""))
 
 
 def test_words_that_differ_in_a_mark_have_different_ids(teacher: Tokenizer, everyday_rows: Rows) -> None:

@@ -1,0 +1,64 @@
+"""What a run of a recipe would do, measured on a few steps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from accelerate.utils import set_seed
+
+from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.encode import encode, speed_up
+from distill.pipeline import make_accelerator, training_data
+from distill.recipe import Recipe
+from distill.rundir import RunDirectory
+from distill.student import build_student, describe
+from distill.teacher import load_teacher, missing_texts
+from distill.testsets import load_suites, sentences
+from distill.train import Trainer, ZeroVectors
+
+
+@dataclass
+class Plan:
+    """What a run would do, measured on a few steps.
+
+    Attributes:
+        corpora: the corpora, loaded.
+        sizes: sizes of the student.
+        steps: optimizer steps.
+        vectors: teacher vectors still to compute.
+        vectors_seconds: expected time for them.
+        training_seconds: expected time of training.
+    """
+
+    corpora: list[Corpus]
+    sizes: dict[str, Any]
+    steps: int
+    vectors: int
+    vectors_seconds: float
+    training_seconds: float
+
+
+def plan_run(recipe: Recipe) -> Plan:
+    """Return what a run of a recipe would do; nothing is written but the corpora's and tokens' cache."""
+    accelerator = make_accelerator(recipe)
+    set_seed(recipe.seed)
+    sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
+    corpora = load_corpora(recipe, SentenceFilter(sentences(sets)))
+    teacher = load_teacher(recipe.teacher, accelerator.device)
+    jobs = list(missing_texts(teacher.store, corpora, ("english",)))
+    missing = sum(len(job.keys) for job in jobs)
+    sample = jobs[0].texts()[:512] if jobs else []
+    began = time.monotonic()
+    encode(teacher.model, sample, precision=teacher.precision)
+    vectors_seconds = (time.monotonic() - began) * missing / max(1, len(sample))
+    student = build_student(recipe.student, teacher, corpora, accelerator.device)
+    speed_up(student)
+    sizes = describe(student)
+    data = training_data(recipe, teacher, ZeroVectors(teacher.dimension), student, corpora, accelerator)
+    nowhere = RunDirectory(recipe.runs / recipe.name, writable=False)
+    trainer = Trainer(recipe, student, data, nowhere, accelerator)
+    seconds = trainer.time_steps()
+    steps = trainer.schedule.n_steps
+    return Plan(corpora, sizes, steps, missing, vectors_seconds, seconds * steps)
