@@ -48,7 +48,7 @@ def model_card(
         recipe: the recipe of the run.
         corpora: what it was trained on.
         scores: all scores.
-        models: columns of the score table; the last is the student.
+        models: columns of the score table; one is `student`.
         sizes: parameters and shape of the student.
         facts: name → value of further facts, such as training time and command.
         recipe_yaml: the resolved recipe.
@@ -66,7 +66,7 @@ def model_card(
     lines = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     licence = recipe.license or "not stated: the licences of the teacher and of the corpora apply"
     return f"""---
-{_front_matter(recipe, [score for score in scores if score.model == models[-1]])}
+{_front_matter(recipe, [score for score in scores if score.model == "student"])}
 ---
 
 # {recipe.name}

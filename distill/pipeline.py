@@ -20,15 +20,16 @@ from ruamel.yaml import YAML
 
 from distill.card import model_card
 from distill.corpora import Corpus, SentenceFilter, load_corpora
-from distill.encode import best_precision, encode, speed_up
+from distill.encode import best_precision, speed_up
 from distill.errors import RunError
-from distill.evaluate import Score, evaluate
+from distill.evaluate import Score
 from distill.objectives import parallel_rows
 from distill.progress import duration, progress
 from distill.recipe import Recipe
+from distill.recipe.sections import MODELS
 from distill.report import corpora_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
-from distill.scoring import score_before
+from distill.scoring import score_before, score_student
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, load_teacher, missing_texts
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("distill")
 
-MODELS = ("teacher", "untrained", "student")
 FOLDERS = re.compile(r"(?<![\w.~])/(?:[^\s/'\"]+/)*")
 """The folders of an absolute path, which say nothing to readers of a model card."""
 
@@ -93,12 +93,18 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         embed_corpora(teacher, corpora, accelerator)
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
         run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
-        before = score_before(teacher, student, sets, run, accelerator)
+        before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
         start_trackers(recipe, run, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
+
+        def score(student: SentenceTransformer, step: int) -> None:
+            scores = score_student(teacher, student, sets)
+            run.log("scores", step=step, scores=[found.as_dict() for found in scores])
+            accelerator.log({f"{s.suite}/{s.pair} {s.metric}": s.value for s in scores}, step=step)
+
         with memory_errors(recipe):
-            result = Trainer(recipe, student, data, run, accelerator).train()
+            result = Trainer(recipe, student, data, run, accelerator, score).train()
         accelerator.end_training()
         if main:
             return finish(recipe, run, corpora, teacher, result, before, sets)
@@ -241,8 +247,7 @@ def finish(
 ) -> Outcome:
     """Score the student, save it with its card, and write the report."""
     command = FOLDERS.sub("", (run.read_json("run.json") or {}).get("command", ""))
-    models = {"teacher": teacher.vectors, "student": lambda texts: encode(result.student, texts)}
-    after = [score for score in evaluate(models, sets, teacher="teacher") if score.model == "student"]
+    after = score_student(teacher, result.student, sets)
     scores = before + after
     facts = {
         "training time": f"{duration(result.state.seconds)} on {describe_device(teacher.model.device)}",
@@ -252,13 +257,18 @@ def finish(
     }
     temporary = run.temporary("model")
     save_student(result.student, temporary)
-    card = model_card(recipe, corpora, scores, MODELS, describe(result.student), facts, recipe_yaml(recipe))
+    card = model_card(recipe, corpora, scores, columns(scores), describe(result.student), facts, recipe_yaml(recipe))
     (temporary / "README.md").write_text(card, encoding="utf-8")
     run.publish(temporary, run.model)
     run.write_text("report.md", report(recipe, corpora, scores, facts, result))
     run.log("scores", step=result.state.step, scores=[score.as_dict() for score in after])
     run.write_json("scores.json", {"facts": facts, "scores": [score.as_dict() for score in scores]})
     return Outcome(run.model, scores, facts, corpora)
+
+
+def columns(scores: Sequence[Score]) -> list[str]:
+    """Return the columns of a run's table: teacher, untrained student, student, baselines."""
+    return [*MODELS, *dict.fromkeys(score.model for score in scores if score.model not in MODELS)]
 
 
 def report(
@@ -272,7 +282,7 @@ def report(
     losses = "\n".join(f"| {step} | {loss:.4f} |" for step, loss in result.state.dev.items())
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     return (
-        f"# {recipe.name}\n\n{lines}\n\n## Scores\n\n{score_markdown(scores, MODELS)}\n\n"
+        f"# {recipe.name}\n\n{lines}\n\n## Scores\n\n{score_markdown(scores, columns(scores))}\n\n"
         f"## Corpora\n\n{corpora_markdown(corpora)}\n\n## Dev loss\n\n| step | mean loss |\n|---:|---:|\n{losses}\n\n"
         f"## Recipe\n\n```yaml\n{recipe_yaml(recipe).strip()}\n```\n"
     )

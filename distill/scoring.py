@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from accelerate import Accelerator, PartialState
 
-from distill.encode import encode, speed_up
+from distill.encode import Vectors, encode, speed_up
 from distill.errors import RunError
-from distill.evaluate import Score, evaluate
+from distill.evaluate import EncodeTexts, Score, evaluate
 from distill.models import load_model
 from distill.rundir import RunDirectory
 from distill.teacher import Teacher
@@ -24,22 +25,42 @@ if TYPE_CHECKING:
 def score_before(
     teacher: Teacher,
     student: SentenceTransformer,
+    baselines: Mapping[str, str],
     sets: Sequence[TestSet],
     run: RunDirectory,
     accelerator: Accelerator,
 ) -> list[Score]:
-    """Return the scores of the teacher and of the untrained student; a resumed run reads them."""
+    """Return the scores of the teacher, the untrained student and the baselines; a resumed run reads them."""
     scores: list[Score] = []
     if accelerator.is_main_process:
         stored = run.read_json("scores_before.json")
         if stored is None:
-            models = {"teacher": teacher.vectors, "untrained": lambda texts: encode(student, texts)}
+            models: dict[str, EncodeTexts] = {"teacher": teacher.vectors, "untrained": partial(encode, student)}
+            for name, model in baselines.items():
+                models[name] = _loaded_when_used(f"evaluation.baselines.{name}", model, accelerator.device)
             scores = evaluate(models, sets, teacher="teacher")
             run.write_json("scores_before.json", {"scores": [score.as_dict() for score in scores]})
         else:
             scores = [Score(**score) for score in stored["scores"]]
     accelerator.wait_for_everyone()
     return scores
+
+
+def score_student(teacher: Teacher, student: SentenceTransformer, sets: Sequence[TestSet]) -> list[Score]:
+    """Return the scores of the student."""
+    models: dict[str, EncodeTexts] = {"teacher": teacher.vectors, "student": partial(encode, student)}
+    return [score for score in evaluate(models, sets, teacher="teacher") if score.model == "student"]
+
+
+def _loaded_when_used(where: str, name: str, device: torch.device) -> EncodeTexts:
+    """Return a function from texts to vectors that holds its model in memory only while it runs."""
+
+    def vectors(texts: Sequence[str]) -> Vectors:
+        model = load_model(where, name, device=str(device))
+        speed_up(model)
+        return encode(model, texts)
+
+    return vectors
 
 
 def score_models(names: Sequence[str], suites: Sequence[str], pairs: Sequence[str] | None) -> dict[str, list[Score]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -146,6 +146,7 @@ class Trainer:
         data: rows of each objective and the stores.
         run: where checkpoints and the log go.
         accelerator: devices and processes.
+        score: called every `recipe.evaluation.every` steps with the student and the step, on the main process.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class Trainer:
         data: TrainingData,
         run: RunDirectory,
         accelerator: Accelerator,
+        score: Callable[[SentenceTransformer, int], None] | None = None,
     ) -> None:
         section = recipe.training
         set_dropout(student, section.dropout)
@@ -168,6 +170,7 @@ class Trainer:
         freeze_unused(student)
         self.encoder, self.optimizer = accelerator.prepare(Encoder(student), make_optimizer(student, section))
         self.state = State()
+        self.score, self.score_every = score, recipe.evaluation.every
         self.evaluate_every = section.evaluate_every or max(1, self.schedule.n_steps // EVALUATIONS_PER_RUN)
         self.checkpoint_every = section.checkpoint_every or max(1, self.schedule.n_steps // CHECKPOINTS_PER_RUN)
         self.log_every = max(1, self.schedule.n_steps // LOGS_PER_RUN)
@@ -200,6 +203,8 @@ class Trainer:
                 if done % self.evaluate_every == 0 or last:
                     self._evaluate()
                     stopped = self._should_stop()
+                if self.score_every and done % self.score_every == 0 and not last:
+                    self._score()
                 if done % self.checkpoint_every == 0 or last or stopped:
                     self._checkpoint()
         student, weights_from = self._select()
@@ -344,6 +349,13 @@ class Trainer:
             self._save_best()
         else:
             self.state.waited += 1
+
+    def _score(self) -> None:
+        """Score the student as it is."""
+        if self.score and self.accelerator.is_main_process:
+            self.score(self.accelerator.unwrap_model(self.encoder).student, self.state.step)
+        self.encoder.train()
+        self.accelerator.wait_for_everyone()
 
     def _should_stop(self) -> bool:
         stopping = self.section.early_stopping

@@ -98,13 +98,13 @@ def show_outcome(outcome: Outcome) -> None:
     from rich.console import Console
 
     from distill.card import usage
-    from distill.pipeline import MODELS
+    from distill.pipeline import columns
     from distill.report import corpora_table, score_table
 
     console = Console()
     if outcome.corpora:
         console.print(corpora_table(outcome.corpora))
-    console.print(score_table(outcome.scores, MODELS))
+    console.print(score_table(outcome.scores, columns(outcome.scores)))
     for name, value in outcome.facts.items():
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
     console.print(

@@ -68,7 +68,7 @@ def _make_paths_absolute(document: Document) -> None:
                 base = data_root or document.folder(key)
             case ("data_root",):
                 base = document.folder(key)
-            case ("teacher" | "student", "model") if is_path(text):
+            case ("teacher" | "student", "model") | ("evaluation", "baselines", str()) if is_path(text):
                 base = document.folder(key)
             case ("evaluation", "suites") | ("evaluation", "suites", int()) if is_path(text) or "/" in text:
                 base = document.folder(key)
@@ -79,11 +79,14 @@ def _make_paths_absolute(document: Document) -> None:
 
 def _missing_files(recipe: Recipe, document: Document) -> Iterator[RecipeError]:
     """Yield an error for each file, folder or package that a recipe names and that is not there."""
-    for section in ("teacher", "student"):
-        model = getattr(getattr(recipe, section), "model", "")
+    models: dict[Key, str] = {("teacher", "model"): recipe.teacher.model}
+    if recipe.student.kind == "pretrained":
+        models["student", "model"] = recipe.student.model
+    models |= {("evaluation", "baselines", name): model for name, model in recipe.evaluation.baselines.items()}
+    for key, model in models.items():
         if is_path(model) and not Path(model).is_dir():
             found = f"{model} is a file" if Path(model).exists() else f"no folder {model}"
-            yield RecipeError(document.where((section, "model")), found, expected="a model's folder or a Hub id")
+            yield RecipeError(document.where(key), found, expected="a model's folder or a Hub id")
     for name, corpus in recipe.corpora.items():
         yield from _missing_corpus_files(corpus, ("corpora", name), document)
     for place, suite in enumerate(recipe.evaluation.suites):

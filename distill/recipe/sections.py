@@ -40,6 +40,9 @@ SOURCES = ("bundled", "hub", "folder", "files")
 FILE_SUFFIXES = (".parquet", ".tsv", ".csv", ".jsonl")
 """Formats of parallel files, by the ends of their names."""
 
+MODELS = ("teacher", "untrained", "student")
+"""Columns of a run's table of scores; those of its baselines come after them."""
+
 SUITES = ("everyday",)
 """Test suites that ship with this program."""
 
@@ -347,6 +350,19 @@ class EvaluationSection(Section):
         "(score, sentence1, sentence2 or english, non_english).",
     )
     pairs: Pairs | None = Field(None, description="Language pairs to score; those of the recipe if absent.")
+    every: PositiveInt | None = Field(
+        None, description="Steps between scores while training; only before and after it if absent."
+    )
+    baselines: dict[str, ModelName] = Field(
+        {}, description="Other models to score beside: a name for the table → Hub id or local folder."
+    )
+
+    @model_validator(mode="after")
+    def _names(self) -> EvaluationSection:
+        for name in self.baselines:
+            if name in MODELS:
+                raise MisfitError(("baselines", name), f"{name!r} is a column of every run", expected="another name")
+        return self
 
 
 class Recipe(Section):
@@ -429,6 +445,9 @@ class Recipe(Section):
         for part in ("teacher", "student"):
             if is_path(model := content[part].get("model", "")):
                 content[part]["model"] = Path(model).name
+        content["evaluation"]["baselines"] = {
+            name: Path(model).name if is_path(model) else model for name, model in self.evaluation.baselines.items()
+        }
         content["evaluation"]["suites"] = [Path(suite).name for suite in self.evaluation.suites]
         return content
 
