@@ -95,7 +95,6 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
-        start_trackers(recipe, run, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
         def score(student: SentenceTransformer, step: int) -> None:
@@ -103,8 +102,11 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
             run.log("scores", step=step, scores=[found.as_dict() for found in scores])
             accelerator.log({f"{s.suite}/{s.pair} {s.metric}": s.value for s in scores}, step=step)
 
+        trainer = Trainer(recipe, student, data, run, accelerator, score)
+        trainer.resume()
+        start_trackers(recipe, trainer.state.step, accelerator)
         with memory_errors(recipe):
-            result = Trainer(recipe, student, data, run, accelerator, score).train()
+            result = trainer.train()
         accelerator.end_training()
         if main:
             return finish(recipe, run, corpora, teacher, result, before, sets)
@@ -161,9 +163,8 @@ def memory_errors(recipe: Recipe) -> Iterator[None]:
         ) from error
 
 
-def start_trackers(recipe: Recipe, run: RunDirectory, accelerator: Accelerator) -> None:
-    """Open the trackers; TensorBoard forgets what a killed run showed after its last checkpoint."""
-    step, _ = run.newest_checkpoint() or (0, None)
+def start_trackers(recipe: Recipe, step: int, accelerator: Accelerator) -> None:
+    """Open the trackers; TensorBoard forgets what a killed run showed after the step that this one goes on from."""
     options = {"tensorboard": {"purge_step": step + 1}} if step else {}
     accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()}, init_kwargs=options)
 

@@ -271,7 +271,8 @@ def list_stores(root: Path | None = None) -> list[StoreInfo]:
         except (ValueError, KeyError, TypeError):
             identity, texts = {"model": "damaged"}, 0
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        stores.append(StoreInfo(folder.name, folder.parent.name, identity, texts, size, folder))
+        if size or texts:
+            stores.append(StoreInfo(folder.name, folder.parent.name, identity, texts, size, folder))
     return sorted(stores, key=lambda store: -store.bytes)
 
 

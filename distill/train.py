@@ -177,7 +177,6 @@ class Trainer:
 
     def train(self) -> TrainingResult:
         """Run all steps that are not done yet, and return the student with the selected weights."""
-        self._resume()
         self.encoder.train()
         began = time.monotonic() - self.state.seconds
         stopped = self._should_stop()
@@ -382,8 +381,8 @@ class Trainer:
             self.run.prune_checkpoints(self.section.keep_checkpoints)
             self.run.log("checkpoint", step=self.state.step)
 
-    def _resume(self) -> None:
-        """Go back to the newest intact checkpoint, if there is one."""
+    def resume(self) -> None:
+        """Go back to the newest intact checkpoint of an earlier start of this run, if there is one."""
         step, folder = self.run.newest_checkpoint() or (0, None)
         self.accelerator.wait_for_everyone()
         if self.run.writable:

@@ -45,7 +45,7 @@ def test_a_resumed_run_shows_each_step_once(
     assert distill.run("run", recipe).code == 0
     run = tmp_path / "runs" / "small"
     # as if it had been killed after step 4 was shown, with the checkpoint of step 2 the newest
-    shutil.rmtree(run / "checkpoints" / "step-4")
+    shutil.rmtree(run / "checkpoints" / "step-00000004")
     shutil.rmtree(run / "model")
     (run / "scores.json").unlink()
     ended = distill.run("run", recipe, "--resume")

@@ -336,7 +336,10 @@ def test_what_a_killed_append_left_is_removed_when_it_is_old(tmp_path: Path) -> 
 
 
 def test_a_store_that_was_killed_before_its_first_shard_can_be_removed(tmp_path: Path) -> None:
-    VectorStore(IDENTITY, tmp_path)
+    store = VectorStore(IDENTITY, tmp_path)
+    assert not list_stores(tmp_path)
+    (store.folder / "tmp-killed").mkdir()
+    (store.folder / "tmp-killed" / "keys.npy").write_bytes(b"half")
     stores = list_stores(tmp_path)
     assert [(store.kind, store.texts) for store in stores] == [("vectors", 0)]
     remove_stores(stores)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distill.errors import DataError
-from distill.testsets import load_suites, read_test_file, sentences
+from distill.testsets import label, load_suites, read_test_file, sentences
 
 STS = "score\tsentence1\tsentence2\n5\tA dog.\tСобака.\n0.5\tA cat.\tБудинок.\n"
 BITEXT = "english\tnon_english\nA dog.\tСобака.\nA cat.\tКіт.\n"
@@ -107,7 +107,7 @@ def test_sets_of_other_languages_are_left_out_and_told(tmp_path: Path, caplog: p
 
 
 def test_pairs_choose_sets_and_a_missing_pair_is_refused() -> None:
-    assert {each.label for each in load_suites(["everyday"], ["uk"], ["en-da"])} == {
+    assert {label(each) for each in load_suites(["everyday"], ["uk"], ["en-da"])} == {
         "everyday bitext en-da",
         "everyday sts en-da",
     }
