@@ -70,7 +70,9 @@ def _make_paths_absolute(document: Document) -> None:
                 base = document.folder(key)
             case ("teacher" | "student", "model") if is_path(text):
                 base = document.folder(key)
-            case ("evaluation", "suites") | ("evaluation", "suites", int()) if is_path(text) or "/" in text:
+            case ("evaluation", "suites") | ("evaluation", "suites", int()) if (
+                is_path(text) or "/" in text or Path(text).suffix
+            ):
                 base = document.folder(key)
             case _:
                 continue

@@ -101,7 +101,7 @@ def hub_table(where: str, hub: str, config: str | None, revision: str, split: st
     check_columns(f"{where}: {hub}", columns, rows.column_names, hint=f"set {where}.columns")
     values = rows.select_columns(list(dict.fromkeys(columns))).with_format(None)[:]
     label = " ".join(part for part in (hub, config, split) if part)
-    return Table(f"{label} row", values, range(1, len(rows) + 1))
+    return Table(label, values, range(1, len(rows) + 1))
 
 
 def hub_part(where: str, hub: str, configs: Sequence[str], revision: str, split: str, columns: Sequence[str]) -> Table:

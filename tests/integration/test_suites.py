@@ -276,8 +276,8 @@ GOOD = {
         ({"config": "{second}"}, "no configuration 'uk'"),
         ({"split": "tests"}, "no split 'tests'\n  expected: one of train, test\n  what to do: did you mean \"test\"?"),
         ({"columns": {"score": "scores"}}, "no column 'scores'"),
-        ({"score_range": [0, 1]}, "tests/likeness en-uk test row:2: score 4.0\n  expected: a number from 0 to 1"),
-        ({"split": "train"}, "tests/likeness en-uk train row:2: no score"),
+        ({"score_range": [0, 1]}, "tests/likeness en-uk test:2: score 4.0\n  expected: a number from 0 to 1"),
+        ({"split": "train"}, "tests/likeness en-uk train:2: no score"),
         ({"rows": {"lang": "english"}}, "no rows whose lang is 'english'\n  expected: one of en"),
     ],
 )
@@ -304,10 +304,8 @@ def test_sides_that_do_not_match_row_by_row_are_refused(shared: Callable[..., An
     section = {**GOOD, "hub": "tests/sides", "revision": "c" * 40, "config": "{language}", "pairs": ["en-uk", "en-da"]}
     declaration = tmp_path / "mine.yaml"
     declaration.write_text(json.dumps({"description": "Mine.", "sets": [section]}), encoding="utf-8")
-    assert "uk test row:2: score 3\n  expected: 2 as at tests/sides en test row:2" in shared(
-        [str(declaration)], ["en-uk"]
-    )
-    assert "da test row: 1 rows\n  expected: 2 as in tests/sides en test row" in shared([str(declaration)], ["en-da"])
+    assert "uk test:2: score 3\n  expected: 2 as at tests/sides en test:2" in shared([str(declaration)], ["en-uk"])
+    assert "da test: 1 rows\n  expected: 2 as in tests/sides en test" in shared([str(declaration)], ["en-da"])
 
 
 def test_a_folder_of_translated_sets_joins_the_suite_it_is_named_after(
