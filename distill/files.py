@@ -24,6 +24,13 @@ FULL_MESSAGE = re.compile(
 """How numpy, torch and safetensors report a full disk: they give no errno."""
 
 
+def shipped_folder(name: str) -> Path:
+    """Return a folder of `eval/` that ships with the program: inside the package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    root = package / "eval" if (package / "eval").is_dir() else package.parent / "eval"
+    return root / name
+
+
 @contextmanager
 def full_disk_errors(path: Path) -> Iterator[None]:
     """Turn a full disk into a `StorageError` that names `path`."""

@@ -82,14 +82,32 @@ class Hub:
             columns: names of the two columns.
             revision: branch or tag.
         """
+        tables = {
+            config: {
+                split: {column: [row[i] for row in rows] for i, column in enumerate(columns)}
+                for split, rows in by_split.items()
+            }
+            for config, by_split in splits.items()
+        }
+        self.add_dataset(name, tables, revision=revision)
+
+    def add_dataset(
+        self, name: str, splits: Mapping[str, Mapping[str, Mapping[str, Sequence[Any]]]], *, revision: str = "main"
+    ) -> None:
+        """Offer a data set in parquet.
+
+        Args:
+            name: owner and name.
+            splits: configuration → split → column → values.
+            revision: branch, tag or commit.
+        """
         files: Files = {}
         configs = []
         for config, by_split in splits.items():
             data_files = []
-            for split, rows in by_split.items():
-                table = pa.table({column: [row[i] for row in rows] for i, column in enumerate(columns)})
+            for split, table in by_split.items():
                 content = io.BytesIO()
-                pq.write_table(table, content)
+                pq.write_table(pa.table({column: list(values) for column, values in table.items()}), content)
                 files[f"{config}/{split}-00000-of-00001.parquet"] = content.getvalue()
                 data_files.append({"split": split, "path": f"{config}/{split}-*"})
             configs.append({"config_name": config, "data_files": data_files})

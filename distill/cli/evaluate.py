@@ -18,7 +18,7 @@ from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
     multiple=True,
     default=("everyday",),
     show_default=True,
-    help="A bundled suite, or a file or folder of en-uk.tsv files.",
+    help="A suite (`distill suites` lists them), a file or folder of en-uk.tsv files, or a declaration.",
 )
 @click.option("--pairs", help="Language pairs, such as en-uk,uk-uk; all of the suites if absent.")
 @click.option(
@@ -40,9 +40,10 @@ def evaluate_command(
 ) -> None:
     """Score MODELS (Hub ids, folders or run directories; the latest run if none) beside each other."""
     from distill.languages import parse_pair
+    from distill.testsets import hub_sets
 
     wanted = ["-".join(parse_pair(pair, where="--pairs")) for pair in pairs.split(",")] if pairs else None
-    go_offline_if_cut_off(models)
+    go_offline_if_cut_off([*models, *hub_sets(suites)])
     quiet_libraries()
     from rich.console import Console
 

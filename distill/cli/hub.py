@@ -19,7 +19,9 @@ SECONDS_FOR_THE_HUB = 10.0
 
 def hub_names(recipe: Recipe) -> list[str]:
     """Return the models and data sets that a recipe takes from the Hub, where they are not local folders."""
-    names = [corpus.hub for corpus in recipe.corpora.values() if corpus.hub]
+    from distill.testsets import hub_sets
+
+    names = [corpus.hub for corpus in recipe.corpora.values() if corpus.hub] + hub_sets(recipe.evaluation.suites)
     names += recipe.evaluation.baselines.values()
     if recipe.student.kind == "pretrained":
         names.append(recipe.student.model)

@@ -1,10 +1,11 @@
-"""Readers of parallel files: each yields batches of rows in constant memory, and says where a bad row is."""
+"""Readers of files with columns: they yield rows in constant memory, and say where a bad row is."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,6 +13,14 @@ from typing import Any, BinaryIO
 from distill.errors import DataError, nearest
 
 ROWS_PER_BATCH = 10_000
+
+Record = tuple[int, "tuple[object, ...] | str"]
+"""The line (or row number) of a row, and its values, or what is wrong with it."""
+
+COLUMNS_HINT = (
+    "name the columns in the recipe: columns: {english: …, non_english: …}; "
+    "the first line of a file without a schema must name them too"
+)
 
 
 @dataclass
@@ -67,36 +76,82 @@ def read_parallel_file(path: Path, english: str, non_english: str) -> Iterator[R
     Raises:
         DataError: the file cannot be read, or lacks a column.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() == ".parquet":
+        types = column_types(path)
+        check_columns(str(path), (english, non_english), types)
+        check_text(str(path), (english, non_english), types)
+    batch = RowBatch()
+    for line, values in read_rows(path, (english, non_english)):
+        if isinstance(values, str):
+            batch.bad.append(BadRow(path, line, values))
+        else:
+            batch.add(path, line, *values)
+        if batch.full():
+            yield batch
+            batch = RowBatch()
+    yield batch
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Record]:
+    """Yield some columns of a parquet, TSV, CSV or JSONL file, by the end of its name.
+
+    Raises:
+        DataError: the file cannot be read, or lacks a column.
+    """
+    with _readable(path):
+        yield from READERS[path.suffix.lower()](path, columns)
+
+
+def column_types(path: Path) -> Mapping[str, str]:
+    """Return the columns of a file and their types, empty texts where the format has none.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with _readable(path):
+        match path.suffix.lower():
+            case ".parquet":
+                with _open_parquet(path) as file:
+                    schema = file.schema_arrow
+                    return dict(zip(schema.names, map(str, schema.types), strict=True))
+            case ".jsonl":
+                with path.open("rb") as lines:
+                    for number, text in _decoded_lines(path, lines):
+                        row = text.found if isinstance(text, BadRow) else text.strip() and _parse_json(text)
+                        if row and isinstance(row, str):
+                            raise DataError(f"{path}:{number}", row, expected="one JSON object per line")
+                        if row:
+                            return dict.fromkeys(row, "")
+                raise _empty(path)
+            case ".csv":
+                with path.open("rb") as lines:
+                    _, header = next(_decoded_lines(path, lines), (1, ""))
+                    return dict.fromkeys(next(csv.reader([header if isinstance(header, str) else ""]), []), "")
+            case _:
+                with path.open("rb") as lines:
+                    return dict.fromkeys(_header(path, _decoded_lines(path, lines)).split("\t"), "")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    if path.suffix.lower() not in READERS:
         raise DataError(str(path), f"unknown format {path.suffix!r}", expected="one of " + ", ".join(READERS))
     if not path.is_file():
         raise DataError(str(path), "no such file")
     try:
-        yield from reader(path, english, non_english)
+        yield
     except OSError as error:
         raise DataError(str(path), f"cannot be read: {error.strerror or error}") from error
 
 
-def read_parquet(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
-    """Yield the rows of a parquet file."""
+@contextmanager
+def _open_parquet(path: Path) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            check_columns(
-                str(path), (english, non_english), dict(zip(schema.names, map(str, schema.types), strict=True))
-            )
-            number = 0
-            for records in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=[english, non_english]):
-                batch = RowBatch()
-                columns = [_column_texts(records.column(name)) for name in (english, non_english)]
-                for row, (left, right) in enumerate(zip(*columns, strict=True), start=number + 1):
-                    batch.add(path, row, left, right)
-                number += len(records)
-                yield batch
+            yield file
     except pa.ArrowException as error:
         raise _damaged_parquet(path, error) from error
     except OSError as error:  # pyarrow raises a plain OSError for damaged pages
@@ -105,7 +160,18 @@ def read_parquet(path: Path, english: str, non_english: str) -> Iterator[RowBatc
         raise _damaged_parquet(path, error) from error
 
 
-def _column_texts(column: Any) -> list[object]:
+def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Record]:
+    """Yield the rows of a parquet file."""
+    with _open_parquet(path) as file:
+        check_columns(str(path), columns, file.schema_arrow.names)
+        number = 0
+        for records in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=list(columns)):
+            values = [_column_values(records.column(name)) for name in columns]
+            yield from enumerate(zip(*values, strict=True), start=number + 1)
+            number += len(records)
+
+
+def _column_values(column: Any) -> list[object]:
     """Return the values of an Arrow column; texts that are not UTF-8 stay bytes."""
     import pyarrow as pa
 
@@ -132,17 +198,16 @@ def _damaged_parquet(path: Path, error: Exception) -> DataError:
     )
 
 
-def read_tsv(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
+def read_tsv(path: Path, columns: Sequence[str]) -> Iterator[Record]:
     """Yield the rows of a tab-separated file with a header line and no quoting."""
     with path.open("rb") as file:
         lines = _decoded_lines(path, file)
         header = _header(path, lines).split("\t")
-        check_columns(str(path), (english, non_english), header)
-        left, right = header.index(english), header.index(non_english)
-        yield from _batches(path, lines, lambda text: _fields(text.split("\t"), left, right, len(header)))
+        places = _places(path, columns, header)
+        yield from _records(lines, lambda text: _fields(text.split("\t"), places, len(header)))
 
 
-def read_csv(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
+def read_csv(path: Path, columns: Sequence[str]) -> Iterator[Record]:
     """Yield the rows of a comma-separated file with a header line; quoted fields may span lines."""
     with path.open("rb") as file:
         lines = _CsvLines(path, file)
@@ -153,24 +218,13 @@ def read_csv(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
                 raise _empty(path)
             if broken := lines.broken_before(rows.line_num):
                 raise DataError(f"{path}:1", broken, expected="a header line in UTF-8")
-            check_columns(str(path), (english, non_english), header)
-            left, right = header.index(english), header.index(non_english)
-            batch = RowBatch()
+            places = _places(path, columns, header)
             end = rows.line_num
             for row in rows:
                 line, end = end + 1, rows.line_num
                 broken = lines.broken_before(end)
-                if not row and not broken:  # an empty line
-                    continue
-                pair = broken or _fields(row, left, right, len(header))
-                if isinstance(pair, str):
-                    batch.bad.append(BadRow(path, line, pair))
-                else:
-                    batch.add(path, line, *pair)
-                if batch.full():
-                    yield batch
-                    batch = RowBatch()
-            yield batch
+                if row or broken:  # no empty line
+                    yield line, broken or _fields(row, places, len(header))
         except csv.Error as error:
             raise DataError(
                 f"{path}:{rows.line_num}",
@@ -199,25 +253,30 @@ class _CsvLines:
         return next((self._broken.pop(number) for number in list(self._broken) if number <= end), "")
 
 
-def read_jsonl(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
+def read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Record]:
     """Yield the rows of a file with one JSON object per line."""
 
-    def parse(text: str) -> tuple[object, object] | str:
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            return f"not JSON: {error}"
-        if not isinstance(row, dict):
-            return f"a JSON {type(row).__name__}, expected an object"
-        for key in (english, non_english):
+    def parse(text: str) -> tuple[object, ...] | str:
+        row = _parse_json(text)
+        if isinstance(row, str):
+            return row
+        for key in columns:
             if key not in row:
                 return f"no key {key!r} among {_listing(row)}"
-            if isinstance(row[key], str) and not _is_unicode(row[key]):
+            if not _is_unicode(str(row[key])):
                 return f"{key!r} holds half of a surrogate pair, which is no character"
-        return row[english], row[non_english]
+        return tuple(row[key] for key in columns)
 
     with path.open("rb") as file:
-        yield from _batches(path, _decoded_lines(path, file), parse)
+        yield from _records(_decoded_lines(path, file), parse)
+
+
+def _parse_json(text: str) -> dict[str, object] | str:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"not JSON: {error}"
+    return row if isinstance(row, dict) else f"a JSON {type(row).__name__}, expected an object"
 
 
 def _is_unicode(text: str) -> bool:
@@ -228,7 +287,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-READERS: dict[str, Callable[[Path, str, str], Iterator[RowBatch]]] = {
+READERS: dict[str, Callable[[Path, Sequence[str]], Iterator[Record]]] = {
     ".parquet": read_parquet,
     ".tsv": read_tsv,
     ".csv": read_csv,
@@ -261,35 +320,31 @@ def _empty(path: Path) -> DataError:
     return DataError(str(path), "the file is empty", expected="a header line with the names of the columns")
 
 
-def _batches(path: Path, lines: Lines, parse: Callable[[str], tuple[object, object] | str]) -> Iterator[RowBatch]:
-    """Yield batches of parsed lines, empty ones left out; `parse` returns both sides, or says what is wrong."""
-    batch = RowBatch()
+def _records(lines: Lines, parse: Callable[[str], tuple[object, ...] | str]) -> Iterator[Record]:
+    """Yield parsed lines, empty ones left out; `parse` returns the values, or says what is wrong."""
     for number, text in lines:
         if isinstance(text, BadRow):
-            batch.bad.append(text)
-        elif not (line := text.rstrip("\r\n")):
-            continue
-        elif isinstance(pair := parse(line), str):
-            batch.bad.append(BadRow(path, number, pair))
-        else:
-            batch.add(path, number, *pair)
-        if batch.full():
-            yield batch
-            batch = RowBatch()
-    yield batch
+            yield number, text.found
+        elif line := text.rstrip("\r\n"):
+            yield number, parse(line)
 
 
-def _fields(fields: list[str], left: int, right: int, expected: int) -> tuple[str, str] | str:
+def _places(path: Path, columns: Sequence[str], header: list[str]) -> list[int]:
+    check_columns(str(path), columns, header)
+    return [header.index(column) for column in columns]
+
+
+def _fields(fields: list[str], places: list[int], expected: int) -> tuple[str, ...] | str:
     if len(fields) != expected:
         return f"{len(fields)} fields, expected {expected} as in the header"
-    return fields[left], fields[right]
+    return tuple(fields[place] for place in places)
 
 
-def check_columns(where: str, wanted: tuple[str, str], there: Collection[str]) -> None:
-    """Check that two columns exist, each once; where types are known (`name → type`), that they hold text.
+def check_columns(where: str, wanted: Sequence[str], there: Collection[str], *, hint: str = COLUMNS_HINT) -> None:
+    """Check that columns exist, each once.
 
     Raises:
-        DataError: a column is missing, stands twice, or holds no text.
+        DataError: a column is missing or stands twice.
     """
     for column in wanted:
         if column not in there:
@@ -297,15 +352,21 @@ def check_columns(where: str, wanted: tuple[str, str], there: Collection[str]) -
                 where,
                 f"no column {column!r}",
                 expected=f"columns {', '.join(wanted)}; there are {_listing(there)}",
-                hint=nearest(column, there)
-                or "name the columns in the recipe: columns: {english: …, non_english: …}"
-                + ("" if isinstance(there, Mapping) else "; the first line of a file must name them too"),
+                hint=nearest(column, there) or hint,
             )
-        if isinstance(there, Mapping):
-            if "string" not in there[column] and there[column] != "null":
-                raise DataError(where, f"column {column!r} holds {there[column]}", expected="text")
-        elif list(there).count(column) > 1:
+        if list(there).count(column) > 1:
             raise DataError(where, f"column {column!r} stands twice in the header", expected="once")
+
+
+def check_text(where: str, wanted: Sequence[str], types: Mapping[str, str]) -> None:
+    """Check that columns hold text.
+
+    Raises:
+        DataError: one holds something else.
+    """
+    for column in wanted:
+        if "string" not in types[column] and types[column] != "null":
+            raise DataError(where, f"column {column!r} holds {types[column]}", expected="text")
 
 
 def _listing(names: Collection[str]) -> str:

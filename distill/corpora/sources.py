@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distill.corpora.readers import ROWS_PER_BATCH, RowBatch, check_columns, read_parallel_file
+from distill.corpora.readers import ROWS_PER_BATCH, RowBatch, check_columns, check_text, read_parallel_file
 from distill.errors import DataError, DistillError
 from distill.files import disk_errors, file_checksum
 from distill.recipe import CorpusSection
@@ -93,9 +93,10 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
     except Exception as error:
         if split == "dev" and isinstance(error, ValueError) and "split" in str(error).lower():
             return None
-        raise _hub_error(where, name, config, error) from error
+        raise hub_error(f"{where}: {name}", config, error, key=where.split()[0]) from error
     types = {column: str(getattr(feature, "dtype", feature)) for column, feature in rows.features.items()}
     check_columns(f"{where}: {name}", columns, types)
+    check_text(f"{where}: {name}", columns, types)
     return Source(
         name,
         {"hub": name, "fingerprint": rows._fingerprint, "columns": list(columns)},
@@ -112,11 +113,17 @@ def _hub_batches(name: str, rows: Dataset, columns: tuple[str, str]) -> Iterator
         yield batch
 
 
-def _hub_error(where: str, name: str, config: str, error: Exception) -> DataError:
-    """Return what went wrong with a data set on the Hub in the user's terms."""
+def hub_error(place: str, config: str, error: Exception, *, key: str) -> DataError:
+    """Return what went wrong with a data set on the Hub in the user's terms.
+
+    Args:
+        place: where it is named, and its name.
+        config: the configuration that was asked for.
+        error: what the libraries raised.
+        key: the section with the keys `config`, `revision` and `split`, for what to do.
+    """
     from datasets.exceptions import DatasetNotFoundError
 
-    place = f"{where}: {name}"
     first = next(iter(str(error).splitlines()), type(error).__name__)
     no_answer = isinstance(error, ConnectionError) or "connect" in type(error).__name__.lower()
     if no_answer or "offline" in first.lower() or "couldn't find cache" in first.lower():
@@ -126,7 +133,7 @@ def _hub_error(where: str, name: str, config: str, error: Exception) -> DataErro
             hint="check the network and that HF_HUB_OFFLINE is not set, or use a local folder",
         )
     if isinstance(error, DatasetNotFoundError) and first.startswith("Revision"):
-        return DataError(place, first, hint=f"check {where.split()[0]}.revision: a commit, branch or tag")
+        return DataError(place, first, hint=f"check {key}.revision: a commit, branch or tag")
     if isinstance(error, DatasetNotFoundError):
         return DataError(
             place,
@@ -135,10 +142,8 @@ def _hub_error(where: str, name: str, config: str, error: Exception) -> DataErro
         )
     if isinstance(error, ValueError) and "config" in first.lower():
         return DataError(
-            place,
-            f"no configuration {config!r}: {first}",
-            hint=f"set {where.split()[0]}.config, in which {{language}} stands for the code",
+            place, f"no configuration {config!r}: {first}", hint=f"set {key}.config, in which braces stand for codes"
         )
     if isinstance(error, ValueError) and first.startswith("Unknown split"):
-        return DataError(place, first, hint=f"set {where.split()[0]}.split")
+        return DataError(place, first, hint=f"set {key}.split")
     return DataError(place, f"cannot be loaded ({type(error).__name__}): {first}")

@@ -17,6 +17,7 @@ from distill.errors import RecipeError, nearest
 
 Key = tuple[str | int, ...]
 MERGE_TAG = "tag:yaml.org,2002:merge"
+CONTENT = {"recipe": "a recipe: name, teacher, student, corpora, …", "suite": "a suite: description, sets"}
 
 
 @dataclass
@@ -28,12 +29,14 @@ class Document:
         data: keys and values, plain Python.
         lines: line of each key and list item in the file.
         overrides: what `--set` changed.
+        what: what it is as a whole, for messages.
     """
 
     path: Path
     data: dict[str, Any]
     lines: dict[Key, int]
     overrides: dict[Key, str] = field(default_factory=dict)
+    what: str = "recipe"
 
     def where(self, key: Key) -> str:
         """Return the place of a key: the override that set it, else file, line and key path."""
@@ -46,7 +49,7 @@ class Document:
                     return f"--set {override}"
                 within = f" (with --set {override})"
         line = next((self.lines[key[:n]] for n in range(len(key), 0, -1) if key[:n] in self.lines), 1)
-        return f"{self.path}:{line}: {'.'.join(map(str, key)) or 'recipe'}{within}"
+        return f"{self.path}:{line}: {'.'.join(map(str, key)) or self.what}{within}"
 
     def overridden(self, key: Key) -> bool:
         """Return whether an override set the value of a key."""
@@ -95,8 +98,8 @@ class Document:
         node[key[-1]] = value
 
 
-def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
-    """Return the keys and values of a YAML file with overrides applied.
+def read_document(path: Path, overrides: Sequence[str] = (), *, what: str = "recipe") -> Document:
+    """Return the keys and values of a YAML file, a recipe or a suite, with overrides applied.
 
     Raises:
         RecipeError: the file is missing, is no YAML, or has a key twice; with the line.
@@ -115,8 +118,8 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
         raise RecipeError(str(path), "malformed YAML: keys nested too deeply, or in themselves") from None
     if not isinstance(data, dict):
         found = "the file is empty" if data is None else f"a {'list' if isinstance(data, list) else 'text'}, no keys"
-        raise RecipeError(str(path), found, expected="a recipe: name, teacher, student, corpora, …")
-    document = Document(path, data, lines)
+        raise RecipeError(str(path), found, expected=CONTENT[what])
+    document = Document(path, data, lines, what=what)
     for override in overrides:
         document.override(override)
     return document

@@ -54,11 +54,11 @@ class _Place:
     field: FieldInfo | None
 
 
-def explain(errors: Sequence[ErrorDetails], document: Document) -> RecipeError:
-    """Return all of pydantic's errors as one of ours."""
-    located = [(_locate(error["loc"]).key, error) for error in errors]
+def explain(errors: Sequence[ErrorDetails], document: Document, root: type[Section] = Recipe) -> RecipeError:
+    """Return all of pydantic's errors as one of ours; `root` is what the document was checked as."""
+    located = [(_locate(error["loc"], root).key, error) for error in errors]
     told = [
-        _explain(error, document)
+        _explain(error, document, root)
         for key, error in located
         if not any(len(other) > len(key) and other[: len(key)] == key for other, _ in located)  # it only follows
     ]
@@ -67,15 +67,15 @@ def explain(errors: Sequence[ErrorDetails], document: Document) -> RecipeError:
     return first
 
 
-def _explain(error: ErrorDetails, document: Document) -> RecipeError:
+def _explain(error: ErrorDetails, document: Document, root: type[Section]) -> RecipeError:
     kind = error["type"]
     if kind == "extra_forbidden":
-        return _unknown_key(error, document)
+        return _unknown_key(error, document, root)
     if kind == "missing":
-        return _missing_key(error, document)
+        return _missing_key(error, document, root)
     if kind in ("union_tag_not_found", "union_tag_invalid"):
-        return _unknown_kind(error, document)
-    place = _locate(error["loc"])
+        return _unknown_kind(error, document, root)
+    place = _locate(error["loc"], root)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, MisfitError):
         where = document.where((*place.key, *cause.key))
@@ -83,12 +83,12 @@ def _explain(error: ErrorDetails, document: Document) -> RecipeError:
     return _wrong_value(error, place, document)
 
 
-def _unknown_key(error: ErrorDetails, document: Document) -> RecipeError:
+def _unknown_key(error: ErrorDetails, document: Document, root: type[Section]) -> RecipeError:
     *parents, name = error["loc"]
-    section = _locate(parents)
+    section = _locate(parents, root)
     known = sorted(section.annotation.model_fields)
     hint = nearest(str(name), known)
-    elsewhere = [place for key, place in _all_keys(Recipe, "the top level") if key == name]
+    elsewhere = [place for key, place in _all_keys(root, "the top level") if key == name]
     if elsewhere:
         hint = f'"{name}" is a key of {" and of ".join(dict.fromkeys(elsewhere))}'
     return RecipeError(
@@ -96,20 +96,20 @@ def _unknown_key(error: ErrorDetails, document: Document) -> RecipeError:
     )
 
 
-def _missing_key(error: ErrorDetails, document: Document) -> RecipeError:
+def _missing_key(error: ErrorDetails, document: Document, root: type[Section]) -> RecipeError:
     *parents, name = error["loc"]
-    place = _locate(error["loc"])
+    place = _locate(error["loc"], root)
     return RecipeError(
-        document.where(_locate(parents).key),
+        document.where(_locate(parents, root).key),
         f'"{name}" is missing',
         expected=_describe(place.field),
         hint=f'add "{name}:" here',
     )
 
 
-def _unknown_kind(error: ErrorDetails, document: Document) -> RecipeError:
+def _unknown_kind(error: ErrorDetails, document: Document, root: type[Section]) -> RecipeError:
     """Return what is wrong with the key, such as `kind`, that says which of several sections this is."""
-    place = _locate(error["loc"])
+    place = _locate(error["loc"], root)
     name = error["ctx"]["discriminator"].strip("'")
     tags = [tag for section in _sections(place.annotation) for tag in _tags(section, name)]
     expected = f"{name}: {' or '.join(tags)}"
@@ -163,9 +163,9 @@ def _describe(field: FieldInfo | None) -> str:
     return (field.description or "").rstrip(".") if field else ""
 
 
-def _locate(loc: Sequence[str | int]) -> _Place:
+def _locate(loc: Sequence[str | int], root: type[Section]) -> _Place:
     """Return the place of pydantic's location, which names the chosen section of a union where there are several."""
-    place = _Place((), Recipe, None)
+    place = _Place((), root, None)
     for part in loc:
         sections = _sections(place.annotation)
         if len(sections) > 1 and (chosen := [s for s in sections if part in _tags(s)]):
@@ -220,7 +220,7 @@ def _all_keys(section: type[Section], place: str) -> Iterator[tuple[str, str]]:
     for name, field in section.model_fields.items():
         yield name, place
         annotation = field.annotation
-        path = name if section is Recipe else f"{place}.{name}"
+        path = name if place == "the top level" else f"{place}.{name}"
         if typing.get_origin(annotation) is dict:
             annotation, path = _item_annotation(annotation), f"{path}.NAME"
         sections = _sections(annotation)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from distill.errors import RecipeError, nearest
 from distill.recipe.document import Document, Key, read_document
 from distill.recipe.explain import explain
-from distill.recipe.sections import FILE_SUFFIXES, SUITES, CorpusSection, Recipe
+from distill.recipe.sections import FILE_SUFFIXES, CorpusSection, Recipe, declared_suites
 from distill.recipe.values import is_path
 
 
@@ -70,7 +70,9 @@ def _make_paths_absolute(document: Document) -> None:
                 base = document.folder(key)
             case ("teacher" | "student", "model") | ("evaluation", "baselines", str()) if is_path(text):
                 base = document.folder(key)
-            case ("evaluation", "suites") | ("evaluation", "suites", int()) if is_path(text) or "/" in text:
+            case ("evaluation", "suites") | ("evaluation", "suites", int()) if (
+                is_path(text) or "/" in text or Path(text).suffix
+            ):
                 base = document.folder(key)
             case _:
                 continue
@@ -89,13 +91,14 @@ def _missing_files(recipe: Recipe, document: Document) -> Iterator[RecipeError]:
             yield RecipeError(document.where(key), found, expected="a model's folder or a Hub id")
     for name, corpus in recipe.corpora.items():
         yield from _missing_corpus_files(corpus, ("corpora", name), document)
+    declared = declared_suites()
     for place, suite in enumerate(recipe.evaluation.suites):
-        if suite not in SUITES and not Path(suite).exists():
+        if suite not in declared and not Path(suite).exists():
             yield RecipeError(
                 document.where(("evaluation", "suites", place)),
                 f"no suite or file {suite!r}",
-                expected=f"one of {', '.join(SUITES)}, or a path",
-                hint=nearest(Path(suite).name, SUITES),
+                expected=f"one of {', '.join(declared)}, or a path",
+                hint=nearest(Path(suite).name, declared),
             )
     for place, tracker in enumerate(recipe.training.trackers):
         if importlib.util.find_spec(tracker) is None:

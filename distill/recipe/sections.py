@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from distill.errors import nearest
+from distill.files import shipped_folder
 from distill.languages import spellings
 from distill.recipe.values import (
     Count,
@@ -43,9 +44,6 @@ FILE_SUFFIXES = (".parquet", ".tsv", ".csv", ".jsonl")
 MODELS = ("teacher", "untrained", "student")
 """Columns of a run's table of scores; those of its baselines come after them."""
 
-SUITES = ("everyday",)
-"""Test suites that ship with this program."""
-
 BUNDLED = {"everyday": ("uk", "da", "sv", "nb")}
 """Languages of the corpora that ship with this program."""
 
@@ -57,6 +55,11 @@ class Section(BaseModel):
     """What all sections share: unknown keys are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+def declared_suites() -> tuple[str, ...]:
+    """Return the names of the test suites that ship with this program: those of their declarations."""
+    return tuple(sorted(path.stem for path in shipped_folder("suites").glob("*.yaml")))
 
 
 class TeacherSection(Section):
@@ -346,8 +349,8 @@ class EvaluationSection(Section):
 
     suites: Annotated[tuple[Text, ...], OneOrMore] = Field(
         ("everyday",),
-        description="Test sets: a bundled suite by name, or a file or folder of `en-uk.tsv` files "
-        "(score, sentence1, sentence2 or english, non_english).",
+        description="Test sets: suites by name (`distill suites` lists them), or files: a folder of `en-uk.tsv` files "
+        "(score, sentence1, sentence2 or english, non_english), or a declaration such as my-suite.yaml.",
     )
     pairs: Pairs | None = Field(None, description="Language pairs to score; those of the recipe if absent.")
     every: PositiveInt | None = Field(

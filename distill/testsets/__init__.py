@@ -1,18 +1,24 @@
 """Test sets: suites and local files, read and checked."""
 
+from distill.testsets.declaration import Declaration, SetSection, read_declaration
 from distill.testsets.files import read_test_file
 from distill.testsets.sets import BitextSet, ClassificationSet, RetrievalSet, StsSet, TestSet, digest, label, sentences
-from distill.testsets.suites import load_suites
+from distill.testsets.suites import hub_sets, list_suites, load_suites
 
 __all__ = [
     "BitextSet",
     "ClassificationSet",
+    "Declaration",
     "RetrievalSet",
+    "SetSection",
     "StsSet",
     "TestSet",
     "digest",
+    "hub_sets",
     "label",
+    "list_suites",
     "load_suites",
+    "read_declaration",
     "read_test_file",
     "sentences",
 ]

@@ -1,103 +1,144 @@
-"""Test sets in files, read and checked."""
+"""Test sets in local files: scored pairs and translations by their columns, retrieval and classification in folders."""
 
 from __future__ import annotations
 
-from importlib import resources
+import json
+import logging
 from pathlib import Path
+from typing import Any
 
-from distill.errors import DataError
+from distill.corpora.readers import column_types
+from distill.errors import DataError, nearest
 from distill.languages import parse_pair
-from distill.recipe.sections import BUNDLED
-from distill.testsets.sets import BitextSet, StsSet, TestSet
+from distill.recipe.sections import FILE_SUFFIXES
+from distill.testsets.build import build_bitext, build_classification, build_retrieval, build_sts
+from distill.testsets.sets import BitextSet, ClassificationSet, RetrievalSet, StsSet
+from distill.testsets.tables import file_table
 
-STS_COLUMNS = ("score", "sentence1", "sentence2")
+log = logging.getLogger("distill")
+
+STS_COLUMNS = ("sentence1", "sentence2", "score")
 BITEXT_COLUMNS = ("english", "non_english")
-EVERYDAY_LANGUAGES = ("en", *BUNDLED["everyday"])
-HIGHEST_STS_SCORE = 5.0
+LABELLED_COLUMNS = ("text", "label")
+QRELS_COLUMNS = ("query-id", "corpus-id", "score")
+STS_SCORES = (0.0, 5.0)
+RETRIEVAL_PARTS = ("queries", "corpus", "qrels")
+LABELLED_PARTS = ("train", "test")
 
 
 def read_test_file(path: Path) -> StsSet | BitextSet:
-    """Return the test set of a tab-separated file named by its pair, such as `ntrex/en-uk.tsv`.
+    """Return the test set of a TSV, CSV, parquet or JSONL file named by its pair, such as `ntrex/en-uk.tsv`.
 
-    The header says what it is: score, sentence1, sentence2 or english, non_english.
+    Its columns say what it is: score, sentence1, sentence2 or english, non_english.
 
     Raises:
         DataError: the name is no pair, or a row is malformed; with file and line.
     """
-    pair = "-".join(parse_pair(path.stem, where=str(path)))
-    (_, header), *rows = _read_rows(path) or [(1, [])]
-    if set(STS_COLUMNS) <= set(header):
-        kind, columns = "sts", STS_COLUMNS[1:]
-    elif set(BITEXT_COLUMNS) <= set(header):
-        kind, columns = "bitext", BITEXT_COLUMNS
-    else:
-        raise DataError(
-            f"{path}:1",
-            f"columns {', '.join(header) or 'none'}",
-            expected=f"{', '.join(STS_COLUMNS)}; or {', '.join(BITEXT_COLUMNS)}; between tabs",
-        )
-    if not rows:
-        raise DataError(str(path), "no rows below the header", expected="at least one")
-    first, second, gold = [], [], []
-    for line, fields in rows:
-        if len(fields) != len(header):
-            raise DataError(f"{path}:{line}", f"{len(fields)} fields", expected=f"{len(header)} as in the header")
-        row = dict(zip(header, fields, strict=True))
-        for column in columns:
-            if not row[column].strip():
-                raise DataError(f"{path}:{line}", f"column {column} is empty", expected="a sentence")
-        first.append(row[columns[0]])
-        second.append(row[columns[1]])
-        if kind == "sts":
-            gold.append(_score(row["score"], path, line))
-    suite = path.resolve().parent.name
-    if kind == "sts":
-        return StsSet(suite, pair, tuple(first), tuple(second), tuple(gold))
-    return BitextSet(suite, pair, tuple(first), tuple(second))
+    pair, suite, note = file_pair(path), path.resolve().parent.name, translation_note(path)
+    columns = column_types(path)
+    if set(STS_COLUMNS) <= set(columns):
+        table = file_table(path, STS_COLUMNS)
+        return build_sts(suite, pair, (table, table), STS_COLUMNS, STS_SCORES, note)
+    if set(BITEXT_COLUMNS) <= set(columns):
+        table = file_table(path, BITEXT_COLUMNS)
+        return build_bitext(suite, pair, (table, table), BITEXT_COLUMNS, note)
+    known = (*STS_COLUMNS, *BITEXT_COLUMNS)
+    raise DataError(
+        f"{path}:1",
+        f"columns {', '.join(columns) or 'none'}",
+        expected="score, sentence1, sentence2; or english, non_english" + "; between tabs" * (path.suffix == ".tsv"),
+        hint=next(filter(None, (nearest(column, known) for column in columns if column not in known)), ""),
+    )
 
 
-def _score(text: str, path: Path, line: int) -> float:
+def read_test_folder(folder: Path, suite: str, pair: str) -> RetrievalSet | ClassificationSet:
+    """Return the retrieval set (queries, corpus, qrels) or classification set (train, test) in a folder.
+
+    Raises:
+        DataError: a part is missing, or a row is malformed; with file and line.
+    """
+    note = translation_note(folder)
+    if not any(_part(folder, part) for part in RETRIEVAL_PARTS):
+        train, test = (file_table(_needed(folder, part, LABELLED_PARTS), LABELLED_COLUMNS) for part in LABELLED_PARTS)
+        return build_classification(suite, pair, train, test, LABELLED_COLUMNS, note)
+    queries, corpus, qrels = (_needed(folder, part, RETRIEVAL_PARTS) for part in RETRIEVAL_PARTS)
+    titled = ("_id", "text", "title") if "title" in column_types(corpus) else ("_id", "text")
+    return build_retrieval(
+        suite,
+        pair,
+        file_table(queries, ("_id", "text")),
+        file_table(corpus, titled),
+        file_table(qrels, QRELS_COLUMNS),
+        note,
+    )
+
+
+def find_test_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold test sets, and its folders that do, sorted."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if (path.is_file() and path.suffix.lower() in FILE_SUFFIXES) or (path.is_dir() and holds_parts(path))
+    )
+
+
+def holds_parts(folder: Path) -> bool:
+    """Return whether a folder holds a retrieval or classification set."""
+    return any(_part(folder, part) for part in (*RETRIEVAL_PARTS, "test"))
+
+
+def file_pair(path: Path) -> str:
+    """Return the pair that a file or folder is named by.
+
+    Raises:
+        DistillError: its name is no pair.
+    """
+    return "-".join(parse_pair(path.name if path.is_dir() else path.stem, where=str(path)))
+
+
+def translation_note(path: Path) -> str:
+    """Return who translated a test set and how well, from the manifest `en-uk.json` beside `en-uk.tsv`.
+
+    An empty string if there is no manifest, or it says nothing.
+
+    Raises:
+        DataError: the manifest is no JSON object.
+    """
+    manifest = path.with_name(f"{path.name if path.is_dir() else path.stem}.json")
     try:
-        score = float(text)
-    except ValueError:
-        score = float("nan")
-    if not 0.0 <= score <= HIGHEST_STS_SCORE:
-        raise DataError(f"{path}:{line}", f"score {text!r}", expected=f"a number from 0 to {HIGHEST_STS_SCORE:g}")
-    return score
+        content = json.loads(manifest.read_bytes())
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise DataError(str(manifest), f"cannot be read: {error}", expected="the manifest of a translation") from error
+    if not isinstance(content, dict):
+        raise DataError(str(manifest), f"a JSON {type(content).__name__}", expected="a JSON object")
+    by = " through ".join(str(content[key]) for key in ("model", "engine") if content.get(key))
+    scores = _back_translation(content.get("quality"))
+    return "; ".join(filter(None, (f"machine-translated by {by}" * bool(by), scores)))
 
 
-def _read_rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return line number and fields of every line that is not empty."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(str(path), f"cannot be read: {error.strerror}") from error
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}", f"not UTF-8: byte 0x{raw[error.start]:02x}", expected="a UTF-8 file"
-        ) from error
-    lines = (line.rstrip("\r") for line in text.split("\n"))
-    return [(number, line.split("\t")) for number, line in enumerate(lines, start=1) if line]
-
-
-def everyday() -> list[TestSet]:
-    """Return the bundled suite: held-out rows of the everyday corpus as bitext, and its scored pairs as sts."""
-    column = _read_columns("test.tsv")
-    sets: list[TestSet] = [
-        BitextSet("everyday", f"en-{code}", tuple(column["en"]), tuple(column[code])) for code in EVERYDAY_LANGUAGES[1:]
+def _back_translation(quality: Any) -> str:
+    found = quality if isinstance(quality, dict) else {}
+    scores = [
+        f"{name} {found[key]:.1f}"
+        for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
+        if isinstance(found.get(key), int | float)
     ]
-    column = _read_columns("sts.tsv")
-    gold = tuple(float(score) for score in column["score"])
-    pairs = [("en", code) for code in EVERYDAY_LANGUAGES] + [(code, code) for code in EVERYDAY_LANGUAGES[1:]]
-    for one, two in pairs:
-        sets.append(StsSet("everyday", f"{one}-{two}", tuple(column[f"{one}1"]), tuple(column[f"{two}2"]), gold))
-    return sets
+    return f"back-translation {', '.join(scores)}" if scores else ""
 
 
-def _read_columns(name: str) -> dict[str, list[str]]:
-    """Return a file of the bundled suite by column."""
-    (_, header), *rows = _read_rows(Path(str(resources.files("distill"))) / "everyday" / name)
-    return {column: [fields[place] for _, fields in rows] for place, column in enumerate(header)}
+def _part(folder: Path, part: str) -> Path | None:
+    return next((path for suffix in FILE_SUFFIXES if (path := folder / f"{part}{suffix}").is_file()), None)
+
+
+def _needed(folder: Path, part: str, parts: tuple[str, ...]) -> Path:
+    found = _part(folder, part)
+    if found is None:
+        there = ", ".join(sorted(path.name for path in folder.iterdir())[:10])
+        raise DataError(
+            str(folder),
+            f"no {part} file among {there}",
+            expected=f"{', '.join(parts)}, each as {' or '.join(FILE_SUFFIXES)}",
+        )
+    return found
