@@ -1,7 +1,17 @@
 """Test sets: suites and local files, read and checked."""
 
 from distill.testsets.files import read_test_file
-from distill.testsets.sets import BitextSet, ClassificationSet, RetrievalSet, StsSet, TestSet, digest, label, sentences
+from distill.testsets.sets import (
+    BitextSet,
+    ClassificationSet,
+    RetrievalSet,
+    StsSet,
+    TestSet,
+    digest,
+    label,
+    sentences,
+    sentences_by_suite,
+)
 from distill.testsets.suites import load_suites
 
 __all__ = [
@@ -15,4 +25,5 @@ __all__ = [
     "load_suites",
     "read_test_file",
     "sentences",
+    "sentences_by_suite",
 ]

@@ -46,7 +46,9 @@ def edited(rng: random.Random, text: str, alphabet: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("alphabet", ["ab ", "abcdefgh ", "абвгґдеєжзиі ", "你好世界我们今天去学校吃饭", "กขคงจฉชซ", "😀😁a \U0010ffff"])
+@pytest.mark.parametrize(
+    "alphabet", ["ab ", "abcdefgh ", "абвгґдеєжзиі ", "你好世界我们今天去学校吃饭", "กขคงจฉชซ", "😀😁a \U0010ffff"]
+)
 @pytest.mark.parametrize("threshold", THRESHOLDS)
 def test_the_search_finds_what_brute_force_finds(alphabet: str, threshold: float) -> None:
     rng = random.Random(alphabet)
