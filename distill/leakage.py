@@ -174,10 +174,8 @@ def _overlap(
 
 def _verdict(report: LeakageReport) -> str:
     """Return what was compared and what a run does about it, in a sentence or two."""
-    compared = (
-        f"{sum(report.rows.values()):,} rows of {len(report.rows)} corpora, both sides, with the sentences of "
-        + (", ".join(report.suites))
-    )
+    rows = f"{sum(report.rows.values()):,} rows of {', '.join(report.rows)}"
+    compared = f"{rows}, both sides, with the sentences of {', '.join(report.suites)}"
     if not report.overlaps:
         return f"No overlap: compared were {compared}."
     near = "are removed too" if report.near_duplicates == "remove" else "are kept (evaluation.near_duplicates: keep)"

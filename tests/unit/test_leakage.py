@@ -158,7 +158,7 @@ def test_the_command_reports_without_a_model(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [str(tmp_path / a) if "." in a else a for a in arguments])
     assert result.exit_code == 0, result.output
     assert NEAR["digits"][0] in result.output
-    assert "Compared were 42 rows of 1 corpora, both sides, with the sentences of suite." in result.output
+    assert "Compared were 42 rows of mine en-uk, both sides, with the sentences of suite." in result.output
     stored = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
     assert [(o["side"], o["exact"], o["near"]) for o in stored["overlaps"]] == [
         ("english", 1, 1),
@@ -174,7 +174,7 @@ def test_the_command_takes_other_suites(tmp_path: Path) -> None:
     wanted = ["eval", "--leakage", str(tmp_path / "recipe.yaml"), "--suite", "everyday"]
     result = CliRunner().invoke(main, wanted)
     assert result.exit_code == 0, result.output
-    assert result.output.startswith("No overlap: compared were 40 rows of 1 corpora")
+    assert result.output.startswith("No overlap: compared were 40 rows of mine en-uk")
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the data in ../shared/data")
