@@ -15,7 +15,7 @@ from distill.corpora import Corpus
 from distill.evaluate import Score
 from distill.recipe import Recipe
 from distill.recipe.values import is_path
-from distill.report import corpora_markdown, score_markdown
+from distill.report import corpora_markdown, overlap_markdown, score_markdown
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "tokenizers")
 
@@ -86,6 +86,8 @@ A sentence-embedding model for English and {languages}: it puts a sentence and i
 ## Training data
 
 {corpora_markdown(corpora)}
+
+{overlap_markdown(corpora)}
 
 ## Facts
 

@@ -27,13 +27,13 @@ from distill.objectives import parallel_rows
 from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.sections import MODELS
-from distill.report import corpora_markdown, score_markdown
+from distill.report import corpora_markdown, overlap_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import score_before, score_student
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, load_teacher, missing_texts
-from distill.testsets import TestSet, digest, label, load_suites, sentences
+from distill.testsets import TestSet, digest, label, load_suites, sentences_by_suite
 from distill.tokens import store_tokens, token_store
 from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors
 
@@ -87,8 +87,12 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         set_seed(recipe.seed)
         sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
         with accelerator.main_process_first():
-            corpora = load_corpora(recipe, SentenceFilter(sentences(sets)))
-        run.log("corpora", corpora={corpus.label: corpus.counts for corpus in corpora})
+            corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
+        run.log(
+            "corpora",
+            corpora={corpus.label: corpus.counts for corpus in corpora},
+            overlap={corpus.label: corpus.overlap for corpus in corpora},
+        )
         teacher = load_teacher(recipe.teacher, accelerator.device)
         embed_corpora(teacher, corpora, accelerator)
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
@@ -284,7 +288,8 @@ def report(
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     return (
         f"# {recipe.name}\n\n{lines}\n\n## Scores\n\n{score_markdown(scores, columns(scores))}\n\n"
-        f"## Corpora\n\n{corpora_markdown(corpora)}\n\n## Dev loss\n\n| step | mean loss |\n|---:|---:|\n{losses}\n\n"
+        f"## Corpora\n\n{corpora_markdown(corpora)}\n\n{overlap_markdown(corpora)}\n\n"
+        f"## Dev loss\n\n| step | mean loss |\n|---:|---:|\n{losses}\n\n"
         f"## Recipe\n\n```yaml\n{recipe_yaml(recipe).strip()}\n```\n"
     )
 

@@ -15,7 +15,7 @@ from distill.recipe import Recipe
 from distill.rundir import RunDirectory
 from distill.student import build_student, describe
 from distill.teacher import load_teacher, missing_texts
-from distill.testsets import load_suites, sentences
+from distill.testsets import load_suites, sentences_by_suite
 from distill.train import Trainer, ZeroVectors
 
 
@@ -45,7 +45,7 @@ def plan_run(recipe: Recipe) -> Plan:
     accelerator = make_accelerator(recipe)
     set_seed(recipe.seed)
     sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
-    corpora = load_corpora(recipe, SentenceFilter(sentences(sets)))
+    corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
     teacher = load_teacher(recipe.teacher, accelerator.device)
     jobs = list(missing_texts(teacher.store, corpora, ("english",)))
     missing = sum(len(job.keys) for job in jobs)

@@ -90,6 +90,22 @@ def corpora_markdown(corpora: Sequence[Corpus]) -> str:
     return "\n".join(lines)
 
 
+def overlap_markdown(corpora: Sequence[Corpus]) -> str:
+    """Return which suites have how many sentences of which corpus as a Markdown table, or that none have."""
+    if not any(corpus.overlap for corpus in corpora):
+        return "No row has a sentence of a test set, or nearly one."
+    lines = [
+        "Rows with a sentence of a test set on either side (a row counts for each suite):",
+        "",
+        "| corpus | pair | suite | the same | nearly the same |",
+        "|---|---|---|---:|---:|",
+    ]
+    for corpus in corpora:
+        for suite, (same, near) in corpus.overlap.items():
+            lines.append(f"| {corpus.name} | en-{corpus.language} | {suite} | {same:,} | {near:,} |")
+    return "\n".join(lines)
+
+
 def corpora_table(corpora: Sequence[Corpus]) -> Table:
     """Return what was read, dropped and kept of each corpus, for the terminal."""
     table = Table(title="Rows of the corpora", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)

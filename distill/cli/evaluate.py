@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
 
@@ -28,6 +30,13 @@ from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
     show_default=True,
     help="Where to look for the latest run.",
 )
+@click.option(
+    "--leakage",
+    "leakage_recipe",
+    metavar="RECIPE",
+    type=click.Path(path_type=Path),
+    help="Load no model: report which sentences of the recipe's test sets (or of --suite) its corpora hold.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the scores to this file.")
 @click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the table to this file.")
 def evaluate_command(
@@ -35,10 +44,14 @@ def evaluate_command(
     suites: tuple[str, ...],
     pairs: str | None,
     runs: Path,
+    leakage_recipe: Path | None,
     json_file: Path | None,
     markdown_file: Path | None,
 ) -> None:
     """Score MODELS (Hub ids, folders or run directories; the latest run if none) beside each other."""
+    if leakage_recipe:
+        given = click.get_current_context().get_parameter_source("suites") != ParameterSource.DEFAULT
+        return show_leakage(leakage_recipe, suites if given else None, json_file, markdown_file)
     from distill.languages import parse_pair
     from distill.testsets import hub_sets
 
@@ -57,3 +70,25 @@ def evaluate_command(
         json_file.write_text(json.dumps([score.as_dict() for score in scores], indent=1) + "\n", encoding="utf-8")
     if markdown_file:
         markdown_file.write_text(score_markdown(scores, list(by_model)) + "\n", encoding="utf-8")
+
+
+def show_leakage(path: Path, suites: Sequence[str] | None, json_file: Path | None, markdown_file: Path | None) -> None:
+    """Print what the corpora of a recipe share with test sets."""
+    from distill.recipe import load_recipe
+
+    recipe = load_recipe(path)
+    go_offline_if_cut_off([corpus.hub for corpus in recipe.corpora.values() if corpus.hub])
+    quiet_libraries()
+    from rich.console import Console
+
+    from distill.leakage import leakage_markdown, leakage_table, leakage_text, recipe_leakage
+
+    report = recipe_leakage(recipe, suites)
+    console = Console()
+    if report.overlaps:
+        console.print(leakage_table(report))
+    console.print(leakage_text(report), highlight=False, markup=False, soft_wrap=True)
+    if json_file:
+        json_file.write_text(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if markdown_file:
+        markdown_file.write_text(leakage_markdown(report), encoding="utf-8")

@@ -6,17 +6,16 @@ Which rows train is an array of row numbers: nothing is copied to drop or hold o
 from __future__ import annotations
 
 import logging
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xxhash
 
 from distill.corpora.cache import CachedRows, cached_rows
+from distill.corpora.held_out import Flags, SentenceFilter
 from distill.corpora.readers import ROWS_PER_BATCH
 from distill.corpora.sources import corpus_source
 from distill.errors import DataError
@@ -32,7 +31,6 @@ Side = Literal["english", "non_english"]
 SIDES: tuple[Side, Side] = ("english", "non_english")
 DEV_ROWS = 300
 DEV_SHARE = 0.02
-_NOT_WORD = re.compile(r"[\W_]+")
 
 
 @dataclass
@@ -48,6 +46,8 @@ class Corpus:
         train: numbers of the rows to train on.
         dev: numbers of the rows held out to watch the loss.
         counts: rows read, dropped by reason, kept; rows read are the sum of the others.
+        overlap: per suite that has sentences of this corpus, on either side, the rows with the same sentence and with
+            a near-duplicate only; a row counts for each suite it overlaps with.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Corpus:
     train: Rows
     dev: Rows
     counts: dict[str, int] = field(default_factory=dict)
+    overlap: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def public_source(self) -> str:
@@ -88,37 +89,16 @@ class Corpus:
             yield list(batch["english"]), list(batch["non_english"])
 
 
-class SentenceFilter:
-    """A set of sentences that may not be trained on, equal up to case, blanks and punctuation."""
-
-    def __init__(self, texts: Iterable[str] = ()) -> None:
-        keys = text_keys([normal_form(text) for text in texts])
-        self._keys = np.unique(keys[:, 0]) if len(keys) else np.empty(0, np.uint64)
-
-    def matches(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return for each text whether it is in the set."""
-        if not len(self._keys):
-            return np.zeros(len(texts), bool)
-        return np.isin(text_keys([normal_form(text) for text in texts])[:, 0], self._keys)
-
-
-def normal_form(text: str) -> str:
-    """Return a text casefolded (NFKC), with punctuation and runs of blanks as one blank.
-
-    A text of punctuation alone is only casefolded.
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return _NOT_WORD.sub(" ", folded).strip() or folded.strip()
-
-
 def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
     """Return the corpora of a recipe, one per name and language, sentences of `held_out` removed.
+
+    Near-duplicates of them are removed too unless the recipe keeps them (`evaluation.near_duplicates`).
 
     Raises:
         DataError: a source is missing, empty or malformed.
     """
     corpora = [
-        _load_corpus(name, section, language, held_out)
+        _load_corpus(name, section, language, held_out, recipe.evaluation.near_duplicates == "remove")
         for name, section in recipe.corpora.items()
         for language in section.languages
     ]
@@ -139,7 +119,9 @@ def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
     return corpora
 
 
-def _load_corpus(name: str, section: CorpusSection, language: str, held_out: SentenceFilter) -> Corpus:
+def _load_corpus(
+    name: str, section: CorpusSection, language: str, held_out: SentenceFilter, remove_near: bool
+) -> Corpus:
     from datasets import concatenate_datasets
 
     where = f"corpora.{name} (en-{language})"
@@ -151,17 +133,24 @@ def _load_corpus(name: str, section: CorpusSection, language: str, held_out: Sen
         examples = [example for part in parts for example in part.examples]
         log.warning("%s: bad rows skipped: %d; the first: %s", where, bad, "; ".join(examples[:3]))
     rows = concatenate_datasets([part.rows for part in parts if len(part.rows)])
-    keys, leaked = _hash_texts(rows, held_out)
+    keys, exact, near, overlap = _read_texts(rows, held_out)
+    near &= remove_near
+    leaked = exact | near
     n_train = len(parts[0].rows)
     train, dev = np.arange(n_train), np.arange(n_train, len(rows))
-    counts = {"read": len(rows) + bad, "bad": bad, "in a test set": int(leaked.sum())}
+    counts = {
+        "read": len(rows) + bad,
+        "bad": bad,
+        "in a test set": int(exact.sum()),
+        "near a test set": int(near.sum()),
+    }
     train, dev = train[~leaked[train]], dev[~leaked[dev]]
     train = _spread(train, section.max_rows)
     if not len(dev) and section.dev_rows != 0:
         wanted = section.dev_rows or min(DEV_ROWS, int(len(train) * DEV_SHARE))
         train, dev = _hold_out(where, keys["english"], train, wanted)
     dev = _spread(dev, section.dev_rows or DEV_ROWS)
-    return Corpus(name, language, section.source, rows, keys, train, dev, counts)
+    return Corpus(name, language, section.source, rows, keys, train, dev, counts, overlap)
 
 
 def _read_train(where: str, section: CorpusSection, language: str) -> CachedRows:
@@ -207,18 +196,25 @@ def _keep_dev_apart(corpora: Sequence[Corpus]) -> None:
             corpus.train = corpus.train[~shared]
 
 
-def _hash_texts(
+def _read_texts(
     rows: Dataset, held_out: SentenceFilter
-) -> tuple[dict[Side, Keys], np.ndarray[Any, np.dtype[np.bool_]]]:
-    """Return the keys of both sides and which rows have a side in `held_out`."""
+) -> tuple[dict[Side, Keys], Flags, Flags, dict[str, tuple[int, int]]]:
+    """Return the keys of both sides, which rows have a side in `held_out`, which nearly only, and `Corpus.overlap`."""
     keys: dict[Side, list[Keys]] = {"english": [], "non_english": []}
-    leaked = []
+    exact, near, sums = [], [], np.zeros((2, len(held_out.sources)), np.int64)
     for start in range(0, len(rows), ROWS_PER_BATCH):
         batch = rows[start : start + ROWS_PER_BATCH]
-        hit = np.zeros(len(batch["english"]), bool)
+        texts = {side: list(batch[side]) for side in SIDES}
         for side in SIDES:
-            texts = list(batch[side])
-            keys[side].append(text_keys(texts))
-            hit |= held_out.matches(texts)
-        leaked.append(hit)
-    return {side: np.concatenate(keys[side]) for side in SIDES}, np.concatenate(leaked)
+            keys[side].append(text_keys(texts[side]))
+        hits = held_out.sources_of(map(held_out.find, texts.values()), len(texts["english"]))
+        sums += [found.sum(axis=0) for found in hits]
+        exact.append(hits[0].any(axis=1))
+        near.append(hits[1].any(axis=1) & ~exact[-1])
+    overlap = {
+        source: (int(same), int(nearly))
+        for source, same, nearly in zip(held_out.sources, *sums, strict=True)
+        if same or nearly
+    }
+    joined = {side: np.concatenate(found) for side, found in keys.items()}
+    return joined, np.concatenate(exact), np.concatenate(near), overlap

@@ -353,6 +353,11 @@ class EvaluationSection(Section):
         "(score, sentence1, sentence2 or english, non_english), or a declaration such as my-suite.yaml.",
     )
     pairs: Pairs | None = Field(None, description="Language pairs to score; those of the recipe if absent.")
+    near_duplicates: Literal["remove", "keep"] = Field(
+        "remove",
+        description="What to do with rows that nearly have a sentence of a test set (80 % of all trigrams of the two "
+        "in common) on a side. The same sentences are always removed.",
+    )
     every: PositiveInt | None = Field(
         None, description="Steps between scores while training; only before and after it if absent."
     )

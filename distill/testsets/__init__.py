@@ -2,7 +2,17 @@
 
 from distill.testsets.declaration import Declaration, SetSection, read_declaration
 from distill.testsets.files import read_test_file
-from distill.testsets.sets import BitextSet, ClassificationSet, RetrievalSet, StsSet, TestSet, digest, label, sentences
+from distill.testsets.sets import (
+    BitextSet,
+    ClassificationSet,
+    RetrievalSet,
+    StsSet,
+    TestSet,
+    digest,
+    label,
+    sentences,
+    sentences_by_suite,
+)
 from distill.testsets.suites import hub_sets, list_suites, load_suites
 
 __all__ = [
@@ -21,4 +31,5 @@ __all__ = [
     "read_declaration",
     "read_test_file",
     "sentences",
+    "sentences_by_suite",
 ]

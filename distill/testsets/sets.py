@@ -128,6 +128,14 @@ def digest(found: TestSet) -> str:
     return xxhash.xxh3_128(content.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def sentences_by_suite(sets: Iterable[TestSet]) -> dict[str, list[str]]:
+    """Return every sentence of some test sets by suite, each once."""
+    found: dict[str, dict[str, None]] = {}
+    for test_set in sets:
+        found.setdefault(test_set.suite, {}).update(dict.fromkeys(test_set.texts()))
+    return {suite: list(texts) for suite, texts in found.items()}
+
+
 def sentences(sets: Iterable[TestSet]) -> list[str]:
     """Return every sentence of some test sets, each once."""
     return list(dict.fromkeys(text for found in sets for text in found.texts()))

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from distill.corpora import Corpus, SentenceFilter, load_corpora, normal_form
+from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.corpora.load import DEV_ROWS
 from distill.corpora.sources import corpus_source
+from distill.duplicates import normal_form
 from distill.errors import DataError, StorageError
 from distill.recipe import CorpusSection, Recipe, load_recipe
 
@@ -63,7 +64,8 @@ def cache_folders(cache: Path) -> list[Path]:
 def test_every_row_is_read_once(tmp_path: Path) -> None:
     corpus = load(tmp_path, dev_rows=0)
     assert texts(corpus, "train") == PAIRS
-    assert corpus.counts == {"read": 200, "bad": 0, "in a test set": 0, "shared with dev": 0, "train": 200, "dev": 0}
+    dropped = {"bad": 0, "in a test set": 0, "near a test set": 0, "shared with dev": 0}
+    assert corpus.counts == {"read": 200, **dropped, "train": 200, "dev": 0}
     assert corpus.label == "mine en-uk"
     assert corpus.public_source == "a.tsv"
 
@@ -124,7 +126,7 @@ def test_an_empty_corpus_is_an_error(tmp_path: Path, pairs: Pairs, found: str) -
 
 def test_a_corpus_of_test_sentences_only_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no rows left to train on from .*: 200 read, 200 in a test set"):
-        load(tmp_path, held_out=SentenceFilter([english for english, _ in PAIRS]))
+        load(tmp_path, held_out=SentenceFilter({"suite": [english for english, _ in PAIRS]}))
 
 
 # held-out sentences
@@ -134,10 +136,10 @@ def test_a_corpus_of_test_sentences_only_is_an_error(tmp_path: Path) -> None:
     "text", ["SENTENCE  number 7", "«sentence number 7»!", "речення номер 7", "Ｓentence number 7."]
 )
 def test_test_sentences_are_removed_on_both_sides_and_counted(tmp_path: Path, text: str) -> None:
-    corpus = load(tmp_path, held_out=SentenceFilter([text, "Not in the corpus."]), dev_rows=20)
+    corpus = load(tmp_path, held_out=SentenceFilter({"suite": [text, "Not in the corpus."]}), dev_rows=20)
     assert corpus.counts["in a test set"] == 1
     assert PAIRS[7] not in texts(corpus, "train") + texts(corpus, "dev")
-    assert corpus.counts["train"] + corpus.counts["dev"] == 199
+    assert corpus.counts["train"] + corpus.counts["dev"] == 199 - corpus.counts["near a test set"]
 
 
 @given(st.text(st.characters(max_codepoint=0x52F)))
@@ -148,7 +150,7 @@ def test_the_normal_form_is_final_and_empty_for_blanks_only(text: str) -> None:
 
 
 def test_texts_of_punctuation_alone_are_told_apart() -> None:
-    assert SentenceFilter(["?!"]).matches(["?!", "…", ""]).tolist() == [True, False, False]
+    assert SentenceFilter({"suite": ["?!"]}).find(["?!", "…", ""]).texts.tolist() == [0]
 
 
 # dev rows

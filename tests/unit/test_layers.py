@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
     ["errors", "progress", "attention"],
-    ["files", "languages", "encode"],
+    ["files", "languages", "encode", "duplicates"],
     ["recipe"],
     ["rundir", "store", "models", "vocabulary", "alignment", "optimizer"],
     ["corpora", "metrics", "launch"],
     ["testsets"],
-    ["teacher", "objectives", "mixture", "evaluate"],
+    ["teacher", "objectives", "mixture", "evaluate", "leakage"],
     ["tokens", "student", "report"],
     ["train", "card", "scoring"],
     ["pipeline"],
