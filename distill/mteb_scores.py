@@ -298,6 +298,9 @@ def _wrapped(model: MtebModel) -> Any:
         wrapper = SentenceTransformerEncoderWrapper(model.model)
         named = {"name": model.name, "revision": model.revision}
         wrapper.mteb_model_meta = wrapper.mteb_model_meta.model_copy(update=named)
+    used = {*(wrapper.model_prompts or {}), model.model.default_prompt_name}
+    if unknown := [name for name, prompt in model.model.prompts.items() if prompt and name not in used]:
+        log.warning("%s: MTEB has no use for its prompts called %s", model.column, ", ".join(unknown))
     return wrapper
 
 
