@@ -69,17 +69,17 @@ class Hub:
     def add_parallel_sentences(
         self,
         name: str,
-        splits: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]],
+        splits: Mapping[str, Mapping[str, Sequence[tuple[str, ...]]]],
         *,
-        columns: tuple[str, str] = ("english", "non_english"),
+        columns: tuple[str, ...] = ("english", "non_english"),
         revision: str = "main",
     ) -> None:
         """Offer a data set laid out as sentence-transformers/parallel-sentences-talks is.
 
         Args:
             name: owner and name.
-            splits: configuration (such as en-uk) → split → rows of two texts.
-            columns: names of the two columns.
+            splits: configuration (such as en-uk) → split → rows of texts.
+            columns: names of the columns.
             revision: branch or tag.
         """
         tables = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import click
 from click.core import ParameterSource
 
 from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
+from distill.cli.mteb import evaluate_on_mteb
+from distill.errors import DistillError
 
 
 @click.command("eval")
@@ -23,6 +26,19 @@ from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
     help="A suite (`distill suites` lists them), a file or folder of en-uk.tsv files, or a declaration.",
 )
 @click.option("--pairs", help="Language pairs, such as en-uk,uk-uk; all of the suites if absent.")
+@click.option(
+    "--mteb", help='Tasks or benchmarks of MTEB instead of suites: STS17,Tatoeba or "MTEB(Scandinavian, v1)".'
+)
+@click.option(
+    "--languages", help="All tasks of MTEB in these languages, such as uk,da; with --mteb, only these of its."
+)
+@click.option(
+    "--mteb-output",
+    type=click.Path(path_type=Path),
+    default=Path("mteb-results"),
+    show_default=True,
+    help="Folder of MTEB's result files; what is there is not computed again.",
+)
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
@@ -43,6 +59,9 @@ def evaluate_command(
     models: tuple[str, ...],
     suites: tuple[str, ...],
     pairs: str | None,
+    mteb: str | None,
+    languages: str | None,
+    mteb_output: Path,
     runs: Path,
     leakage_recipe: Path | None,
     json_file: Path | None,
@@ -56,6 +75,23 @@ def evaluate_command(
     from distill.testsets import hub_sets
 
     wanted = ["-".join(parse_pair(pair, where="--pairs")) for pair in pairs.split(",")] if pairs else None
+    if mteb is not None or languages:
+        if click.get_current_context().get_parameter_source("suites") is not ParameterSource.DEFAULT:
+            raise DistillError(
+                "--suite", "MTEB is scored instead of suites", hint="score them in a command of their own"
+            )
+        sys.exit(
+            evaluate_on_mteb(
+                models,
+                runs,
+                names=mteb,
+                languages=languages,
+                pairs=wanted,
+                output=mteb_output,
+                json_file=json_file,
+                markdown_file=markdown_file,
+            )
+        )
     go_offline_if_cut_off([*models, *hub_sets(suites)])
     quiet_libraries()
     from rich.console import Console

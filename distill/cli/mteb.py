@@ -1,0 +1,63 @@
+"""`distill eval --mteb`: scoring models on MTEB's tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
+
+HOME_OF_THE_DATA = "mteb/"
+"""Where most of MTEB's data sets lie on the Hub."""
+
+
+def evaluate_on_mteb(
+    models: Sequence[str],
+    runs: Path,
+    *,
+    names: str | None,
+    languages: str | None,
+    pairs: Sequence[str] | None,
+    output: Path,
+    json_file: Path | None,
+    markdown_file: Path | None,
+) -> int:
+    """Score models, or the latest run, on MTEB, print the table and return the exit code: 1 if a task gave no score.
+
+    Published results of models of the Hub stand beside their own where MTEB's cache has them.
+    """
+    from distill.languages import parse_language
+
+    codes = [parse_language(code, where="--languages") for code in languages.split(",")] if languages else None
+    os.environ.setdefault("TQDM_DISABLE", "1")  # MTEB shows bars of its own; read when tqdm is imported
+    go_offline_if_cut_off([*models, HOME_OF_THE_DATA])
+    quiet_libraries()
+    from accelerate import PartialState
+    from rich.console import Console
+
+    from distill.mteb_scores import load_mteb_model, mteb_markdown, mteb_table, published_scores, score_tasks
+    from distill.mteb_tasks import select_tasks
+    from distill.scoring import latest_run
+
+    models = models or [str(latest_run(runs))]
+    tasks = select_tasks(names, codes, pairs)
+    columns: dict[str, str] = {}
+    for source in models:
+        columns.setdefault(Path(source).name if Path(source).name not in columns else source, source)
+    loaded = [load_mteb_model(column, source, device=str(PartialState().device)) for column, source in columns.items()]
+    outcome = score_tasks(loaded, tasks, output)
+    on_the_hub = [model.name for model in loaded if not model.name.startswith("local/")]
+    scores = [*outcome.scores, *published_scores(on_the_hub, tasks)]
+    if scores:
+        Console().print(mteb_table(scores))
+    if json_file:
+        json_file.write_text(json.dumps([score.as_dict() for score in scores], indent=1) + "\n", encoding="utf-8")
+    if markdown_file:
+        markdown_file.write_text(mteb_markdown(scores) + "\n", encoding="utf-8")
+    for failure in outcome.failures:
+        click.echo(f"not scored: {failure.task}, {failure.model}: {failure.reason}", err=True)
+    return 1 if outcome.failures else 0
