@@ -11,6 +11,7 @@ of sparse 0/1 matrices, so that a round of expectation maximisation is two produ
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -24,7 +25,7 @@ log = logging.getLogger("distill")
 MAX_PIECES = 64
 """A sentence with more distinct pieces is left out: it says little and costs the square."""
 
-MAX_LINKS = 40_000_000
+MAX_LINKS = 20_000_000
 """Most links kept, for memory: about 50 bytes each while they are sorted. 73,000 short pairs have 16 million."""
 
 Numbers = npt.NDArray[np.int64]
@@ -63,8 +64,11 @@ def align(
     Returns:
         Matrix (n_target, n_source); a row sums to 1, or is empty where the piece was never seen.
     """
-    pairs = list(sentences)
-    links = find_links([target for target, _ in pairs], [source for _, source in pairs])
+    targets, sources = [], []
+    for target, source in sentences:  # kept as arrays: lists take four times the memory
+        targets.append(array("i", target))
+        sources.append(array("i", source))
+    links = find_links(targets, sources)
     forward = _expected_counts(links.target_places, links.source, rounds)
     backward = _expected_counts(links.source_places, links.target, rounds)
     joint = np.sqrt(forward * backward)
