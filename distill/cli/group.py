@@ -11,6 +11,7 @@ from distill import __version__
 from distill.cli.cache import cache
 from distill.cli.evaluate import evaluate_command
 from distill.cli.run import check, run, schema
+from distill.cli.translate import translate
 from distill.errors import DistillError
 
 
@@ -44,5 +45,5 @@ def main() -> None:
     show_log()
 
 
-for command in (run, check, evaluate_command, schema, cache):
+for command in (run, check, evaluate_command, translate, schema, cache):
     main.add_command(command)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -45,13 +46,17 @@ FOREIGN_LETTERS = {"uk": "ыэёъ", "ru": "іїєґў", "bg": "ыэёіїє", "
 """Letters that a near language has and this one does not, except in names."""
 
 LENGTH_FACTOR = 2.2
-LANGUAGE_LETTERS = 40
-LANGUAGE_ODDS = 20.0
+"""A translation that is longer or shorter than usual by this factor has lost or added something."""
+
+LANGUAGE_LETTERS = 10
+LANGUAGE_ODDS = 8.0
+"""The language of shorter texts is not judged; another must be so much likelier than the wanted one."""
+
 SAME_LANGUAGE = {"no": "nb", "nn": "nb", "bs": "hr", "sr": "hr", "ms": "id", "zh": "zh"}
 """Codes that the identifier cannot tell apart from another; see `_identify`."""
 
 EXPLANATION = re.compile(
-    r"(?i)^(?:sure|certainly|of course|here(?:'s| is)|translation|the translation|ukrainian|note|переклад|перевод|übersetzung|"
+    r"(?i)^(?:sure|certainly|of course|here(?:'s| is)|(?:the )?translation|note|переклад|перевод|übersetzung|"
     r"översättning|oversættelse|oversettelse|traduction|traducción|traduzione|tłumaczenie|překlad|vertaling|käännös)\b[^.]{0,60}:"
     r"|\bas an ai\b|\b(?:I'm sorry|I cannot), "
 )
@@ -164,7 +169,7 @@ def _wrong_script(source: str, text: str, language: str) -> str:
 def _wrong_language(text: str, language: str) -> str:
     words = [word for word in WORD.findall(text) if word.islower()]
     foreign = [word for word in words if set(word) & set(FOREIGN_LETTERS.get(language, ""))]
-    if len(foreign) >= 2:
+    if len(foreign) >= (1 if _script(language) == "Cyrl" else 2):
         return f"{', '.join(foreign[:3])}: letters that {language} does not have"
     if sum(map(len, words)) < LANGUAGE_LETTERS:
         return ""
@@ -198,9 +203,9 @@ def _repetition(source: str, text: str) -> str:
             if words[start + size : start + 3 * size] == phrase * 2 and not _repeats(source):
                 return f"{' '.join(phrase)!r} again and again"
     fours = Counter(tuple(words[start : start + 4]) for start in range(len(words) - 3))
-    phrase, times = next(iter(fours.most_common(1)), ((), 0))
-    if times >= 3 and not _repeats(source):
-        return f"{' '.join(phrase)!r} {times} times"
+    for four, times in fours.most_common(1):
+        if times >= 3 and not _repeats(source):
+            return f"{' '.join(four)!r} {times} times"
     run = re.search(r"([^\W\d_]{1,3}?)\1{6,}", text)
     return f"{run.group()[:20]!r}" if run and not re.search(r"([^\W\d_]{1,3}?)\1{4,}", source) else ""
 
@@ -208,7 +213,7 @@ def _repetition(source: str, text: str) -> str:
 def _repeats(source: str) -> bool:
     words = [word.casefold() for word in WORD.findall(source)]
     fours = Counter(tuple(words[start : start + 4]) for start in range(len(words) - 3))
-    return any(one == two for one, two in zip(words, words[1:], strict=False)) or max(fours.values(), default=0) >= 3
+    return any(one == two for one, two in pairwise(words)) or max(fours.values(), default=0) >= 3
 
 
 def _explanation(source: str, answer: str) -> str:
@@ -217,7 +222,7 @@ def _explanation(source: str, answer: str) -> str:
     if "\n" in answer and "\n" not in source:
         return f"{len(answer.splitlines())} lines for one sentence"
     quotes = ('"', "“", "«", "„")
-    if answer.startswith(quotes) and answer.endswith(('"', "”", "»", "“")) and not any(q in source for q in '"“”«„‘\''):
+    if answer.startswith(quotes) and answer.endswith(('"', "”", "»", "“")) and not any(q in source for q in "\"“”«„‘'"):
         return "stands in quotes that the English sentence does not have"
     return ""
 
@@ -228,7 +233,7 @@ def _script(language: str) -> str:
 
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 

@@ -64,7 +64,10 @@ def endpoint_engine(
     key = os.environ.get(key_variable, "")
     client = httpx2.Client(timeout=timeout_seconds, headers={"Authorization": f"Bearer {key}"} if key else {})
     pace = _Pace(60.0 / requests_per_minute if requests_per_minute else 0.0)
-    names = {"{source}": langcodes.Language.get(source).display_name(), "{target}": langcodes.Language.get(target).display_name()}
+    names = {
+        "{source}": langcodes.Language.get(source).display_name(),
+        "{target}": langcodes.Language.get(target).display_name(),
+    }
     system = prompt
     for placeholder, name in names.items():
         system = system.replace(placeholder, name)
@@ -170,7 +173,9 @@ def _explain(response: httpx2.Response, place: str, key_variable: str, key: bool
     """Return an error that asking again does not mend, in the user's terms."""
     status, message = response.status_code, _message(response)
     if status in (401, 403):
-        hint = f"check the key in {key_variable}" if key else f"put the key into the environment variable {key_variable}"
+        hint = (
+            f"check the key in {key_variable}" if key else f"put the key into the environment variable {key_variable}"
+        )
         return ModelError(place, f"access refused ({status}): {message}", hint=hint)
     if status == 404:
         return ModelError(place, f"not found (404): {message}", hint="check the model's name and --base-url")

@@ -1,7 +1,7 @@
 """The journal of finished translations: a killed run goes on where it was, and nothing is translated twice.
 
 A file of JSON lines that only grows. The first line says whose translations they are and when the first was asked for;
-every other line holds those of one request, keyed by the texts' hashes, and is on the disk before the next request is made.
+every other line holds those of one request, keyed by the texts' hashes, and is on the disk before the next request.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 NUMBER = re.compile(r"\d+(?:[.,'’\u00a0\u202f ]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)*")
-HALF_DAY = re.compile(r"(\d{1,2})(?:[:.]\d\d)? ?([ap])\.? ?m\b", re.IGNORECASE)
+HALF_DAY = re.compile(r"\b(\d{1,2})(?:[:.](\d\d))? ?([ap])\.? ?m\b", re.IGNORECASE)
 ROMAN = re.compile(r"\b[IVXІХ]+\b")
 ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "І": 1, "Х": 10}
 """With the Cyrillic letters that people type for them."""
@@ -19,14 +19,13 @@ def lost_numbers(source: str, translation: str) -> tuple[list[str], list[str]]:
 
     Small numbers count as lost only where another number stands in the translation that the source does not have.
     """
+    source = HALF_DAY.sub(lambda time: time.group().replace(".", ":"), source)
     allowed = _allowed(source)
     wanted = [match.group() for match in NUMBER.finditer(source)]
     there = [match.group() for match in NUMBER.finditer(translation)]
-    readings = set().union(*map(_readings, there)) | {str(value) for value in _romans(translation)} if there else {
-        str(value) for value in _romans(translation)
-    }
+    readings = {str(value) for value in _romans(translation)}.union(*map(_readings, there))
     lost = [number for number in wanted if not (_readings(number) | allowed.get(number, set())) & readings]
-    known = set().union(*map(_readings, wanted), *allowed.values()) if wanted else set()
+    known = set[str]().union(*map(_readings, wanted), *allowed.values())
     new = [number for number in there if not _readings(number) & known]
     return [number for number in lost if new or not _is_small(number)], new
 
@@ -47,7 +46,7 @@ def _readings(number: str) -> set[str]:
 def _allowed(source: str) -> dict[str, set[str]]:
     """Return what a number of the source may become: 3 pm is 15:00."""
     hours: dict[str, set[str]] = {}
-    for hour, half in HALF_DAY.findall(source):
+    for hour, _, half in HALF_DAY.findall(source):
         hours.setdefault(hour, set()).add(str(int(hour) % 12 + 12 * (half.lower() == "p")))
     return hours
 

@@ -1,14 +1,14 @@
 """Translating with a transformers sequence-to-sequence model: Marian (opus-mt), NLLB, M2M100, mBART-50, MADLAD.
 
 Models that know several languages are told the target by a token, each family in its own way: Marian (`>>ukr<<`) and
-MADLAD (`<2uk>`) at the beginning of the source; NLLB (`ukr_Cyrl`), M2M100 (`__uk__`) and mBART-50 (`uk_UA`) as the first
-token of the translation.
+MADLAD (`<2uk>`) at the beginning of the source; NLLB (`ukr_Cyrl`), M2M100 (`__uk__`) and mBART-50 (`uk_UA`) as the
+first token of the translation.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -179,11 +179,12 @@ def _check_known(code: str, known: Iterable[str], place: str) -> None:
     codes = sorted(known)
     if code not in codes:
         shown = ", ".join(codes[:40]) + ", …" * (len(codes) > 40)
-        raise ModelError(place, f"does not know the language {code}", expected=f"one of {shown}", hint=_near(code, codes))
+        raise ModelError(
+            place, f"does not know the language {code}", expected=f"one of {shown}", hint=_near(code, codes)
+        )
 
 
 def _near(code: str, known: Sequence[str]) -> str:
     """Return the known language that a reader of `code` is likeliest to understand, or whose code is most like it."""
     close = langcodes.closest_supported_match(code, list(known), max_distance=25)
     return f"the nearest that it knows is {close}" if close else nearest(code, known)
-

@@ -15,7 +15,7 @@ RANKS = [
     ["recipe"],
     ["rundir", "store", "models", "vocabulary", "alignment", "testsets", "optimizer"],
     ["corpora", "metrics", "launch"],
-    ["teacher", "objectives", "mixture", "evaluate"],
+    ["teacher", "objectives", "mixture", "evaluate", "translate"],
     ["tokens", "student", "report"],
     ["train", "card"],
     ["pipeline"],
