@@ -11,13 +11,7 @@ LITERAL = re.compile(r"https?://\S+|[\w.+-]+@[\w-]+\.\w+|(?<!\w)[@#]\w{2,}|\b[A-
 """What stands the same in every language: addresses, tags, model numbers, iPhone."""
 
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-CYRILLIC = dict(
-    zip(
-        "абвгґдеєжзиіїйклмнопрстуфхцчшщьюяёъыэ",
-        "a b v h g d e e z z i i i i k l m n o p r s t u f h c c s s - u a e - i e".replace("-", "").split(" "),
-        strict=True,
-    )
-)
+CYRILLIC = str.maketrans("абвгґдеєжзиіїйклмнопрстуфхцчшщюяёыэ", "abvhgdeezziiiiklmnoprstufhccssuaeie", "ьъ")
 SOUNDS = [
     ("sch", "s"),
     ("tch", "c"),
@@ -101,7 +95,7 @@ def _sound(word: str, cyrillic: bool) -> str:
     """Return a rough spelling of a word's sound, the same in both alphabets: vowels and doubles are dropped."""
     letters = word.lower()
     if cyrillic:
-        letters = "".join(CYRILLIC.get(letter, letter) for letter in letters)
+        letters = letters.translate(CYRILLIC)
     letters = "".join(c for c in unicodedata.normalize("NFD", letters) if not unicodedata.combining(c))
     for written, sound in SOUNDS:
         letters = letters.replace(written, sound)

@@ -80,7 +80,8 @@ def seq2seq_engine(name: str, revision: str | None, *, source: str, target: str,
             **forced,
         )
         tokens = (found[:, 1:] != tokenizer.pad_token_id).sum(dim=1).tolist()  # without the decoder's start
-        answers = tokenizer.batch_decode(found, skip_special_tokens=True)
+        kept = [[token for token in row if token != first_token] for row in found.tolist()]
+        answers = tokenizer.batch_decode(kept, skip_special_tokens=True)
         return [
             Translation(answer.strip(), cut=long or count >= new)
             for answer, long, count in zip(answers, cut, tokens, strict=True)
@@ -141,7 +142,8 @@ def _batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 def _tell_languages(tokenizer: Any, source: str, target: str, place: str) -> tuple[str, str, int | None]:
     """Return how a model is told the languages: text before the source, its name of the source, the first token."""
-    tokens = {*tokenizer.get_vocab(), *tokenizer.all_special_tokens}
+    listed = getattr(tokenizer, "lang_code_to_token", {}).values()  # M2M100's are in no vocabulary
+    tokens = {*tokenizer.get_vocab(), *tokenizer.all_special_tokens, *listed}
     if first := _language_tokens(tokens, FIRST_TOKEN):
         for code in (source, target):
             _check_known(code, first, place)
