@@ -165,7 +165,7 @@ def test_a_model_translates_nothing_twice_after_a_kill(
     assert journal.read_bytes().split(b"\n")[1:] == other.read_bytes().split(b"\n")[1:]
     keys = [row[0] for line in journal.read_text(encoding="utf-8").splitlines()[1:] for row in json.loads(line)]
     assert len(keys) == len(set(keys)) == 24
-    assert len(journal.read_text(encoding="utf-8").splitlines()) > number + 1
+    assert len(journal.read_text(encoding="utf-8").splitlines()) > number
     started = json.loads(before.splitlines()[0])["started"]
     assert read(killed, "en-uk")[1]["date"] == started
 
