@@ -52,7 +52,7 @@ LANGUAGE_LETTERS = 10
 LANGUAGE_ODDS = 8.0
 """The language of shorter texts is not judged; another must be so much likelier than the wanted one."""
 
-SAME_LANGUAGE = {"no": "nb", "nn": "nb", "bs": "hr", "sr": "hr", "ms": "id", "zh": "zh"}
+SAME_LANGUAGE = {"no": "nb", "nn": "nb", "bs": "hr", "sr": "hr", "ms": "id"}
 """Codes that the identifier cannot tell apart from another; see `_identify`."""
 
 EXPLANATION = re.compile(

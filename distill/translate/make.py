@@ -63,7 +63,7 @@ def make_sets(
     earlier = {language: _earlier_decisions(folder, language) for language in languages}
     engines = {language: make_engine("en", language) for language in languages}
     for language, engine in engines.items():
-        _check_engine(folder, language, engine, wanted)
+        _check_engine(folder, language, engine)
     translations: dict[str, dict[str, Translation]] = {}
     started: dict[str, str] = {}
     for language, engine in engines.items():
@@ -74,7 +74,6 @@ def make_sets(
     judged, back = {}, {}
     for language in languages:
         judged[language], back[language] = _judge(translations[language], language, make_back_engine, folder)
-    manifests = []
     for pair in wanted:
         found = _machine_set(source, pair, translations)
         known = [one for one in languages if one in parse_pair(pair)]
@@ -84,12 +83,17 @@ def make_sets(
         served = {answer.served_by for one in known for answer in translations[one].values()} - {""}
         manifest["revision"] = manifest["revision"] or ", ".join(sorted(served))
         store_machine_set(folder, MachineSet(found.pair, found.gold, found.first, found.second, manifest))
-    for found in stored_machine_sets(folder):
-        if found.pair in wanted:
-            manifests.append(write_set(folder, found))
-            _warn_of_empty(found, folder)
+    made = {found.pair: found for found in stored_machine_sets(folder)}
+    manifests = [write_set(folder, made[pair]) for pair in wanted]
+    for pair in wanted:
+        _warn_of_empty(made[pair], folder)
     for language in languages:
         write_review(folder, language, judged[language], earlier[language])
+        gone = sum(
+            bool(decision.status) for text, decision in earlier[language].items() if text not in translations[language]
+        )
+        if gone:
+            log.warning("%s: %d reviewed sentences are in the set no more", review_path(folder, language), gone)
     return manifests
 
 
@@ -119,7 +123,7 @@ def _check_pair(pair: str, source: StsSet | BitextSet) -> str:
     return f"{first}-{second}"
 
 
-def _check_engine(folder: Path, language: str, engine: Engine, wanted: Sequence[str]) -> None:
+def _check_engine(folder: Path, language: str, engine: Engine) -> None:
     """Check that a folder has no sets of a language that another engine made."""
     for found in stored_machine_sets(folder, language):
         before = found.manifest["engines"][language]

@@ -103,6 +103,7 @@ def seq2seq_engine(name: str, revision: str | None, *, source: str, target: str,
 def _load(name: str, revision: str | None, where: str) -> tuple[Any, Any, str]:
     """Return model, tokenizer and the commit they are of; a hash of the weights for a folder."""
     from accelerate import PartialState
+    from huggingface_hub import hf_hub_download
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     device = PartialState().device
@@ -126,7 +127,10 @@ def _load(name: str, revision: str | None, where: str) -> tuple[Any, Any, str]:
             f"{len(missing)} weights are not in its files, the first {missing[0]}",
             hint="get the model again",
         )
-    commit = model_digest(model) if Path(name).is_dir() else str(model.config._commit_hash)
+    if Path(name).is_dir():
+        commit = model_digest(model)
+    else:
+        commit = Path(hf_hub_download(name, "config.json", revision=revision)).parent.name  # …/snapshots/COMMIT/
     return model.eval().to(device), tokenizer, commit
 
 

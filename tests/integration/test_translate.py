@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from command import CommandServer, Ended, Moment
+from hub import Hub
 from translators import Endpoint, save_marian
 
 from distill.testsets import load_suites
@@ -168,6 +170,25 @@ def test_a_model_translates_nothing_twice_after_a_kill(
     assert len(journal.read_text(encoding="utf-8").splitlines()) > number
     started = json.loads(before.splitlines()[0])["started"]
     assert read(killed, "en-uk")[1]["date"] == started
+
+
+def test_a_model_comes_from_the_hub(suite: Path, marian: Path, tmp_path: Path) -> None:
+    hub = Hub()
+    hub.add_model("owner/opus-mt-en-uk", marian, revision="v1")
+    server = CommandServer({**hub.environment, "HF_HOME": str(tmp_path / "hf"), "ACCELERATE_USE_CPU": "1"})
+    command = ["translate", "--suite", str(suite), "--pairs", "en-uk", "--out", str(tmp_path / "out")]
+    try:
+        succeed(server.run(*command, "--beams", "1", "--engine", "marian:owner/opus-mt-{from}-{to}@v1"))
+        missing = server.run(*command, "--engine", "marian:owner/opus-mt-en-uk@v2")
+    finally:
+        server.close()
+        hub.stop()
+    _, manifest = read(tmp_path / "out", "en-uk")
+    assert manifest["model"] == "owner/opus-mt-en-uk"
+    assert manifest["revision"] == hashlib.sha1(b"models/owner/opus-mt-en-uk@v1").hexdigest()
+    assert manifest["parameters"]["beams"] == 1
+    assert missing.code == 2
+    assert "no such revision" in missing.errors
 
 
 def test_a_review_is_applied_and_can_be_changed(
