@@ -89,11 +89,9 @@ def make_sets(
         _warn_of_empty(made[pair], folder)
     for language in languages:
         write_review(folder, language, judged[language], earlier[language])
-        gone = sum(
-            bool(decision.status) for text, decision in earlier[language].items() if text not in translations[language]
-        )
+        gone = [text for text in earlier[language] if text not in translations[language]]
         if gone:
-            log.warning("%s: %d reviewed sentences are in the set no more", review_path(folder, language), gone)
+            log.warning("%s: %d sentences are in the set no more", review_path(folder, language), len(gone))
     return manifests
 
 

@@ -14,7 +14,8 @@ WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 CYRILLIC = str.maketrans("абвгґдеєжзиіїйклмнопрстуфхцчшщюяёыэ", "abvhgdeezziiiiklmnoprstufhccssuaeie", "ьъ")
 _SOUNDS = "sch:s tch:c th:t ph:f sh:s ch:c kh:h zh:z ck:k qu:kv x:ks w:v q:k j:z c:k g: h:"
 SOUNDS = [spelling.split(":") for spelling in _SOUNDS.split()]
-"""Spellings and the sound that each stands for, applied in this order; g and h are written for each other or left out."""
+"""Spellings and the sound that each stands for, in this order; g and h are written for each other or left out."""
+
 ALIKE = 0.67
 """How alike two sounds are that may be one name: catches 62 % of wrong Ukrainian ones, and flags 1 % of good ones."""
 
