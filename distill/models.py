@@ -67,7 +67,7 @@ def load_model(
             model_kwargs={"use_safetensors": True, "dtype": torch.float32},
         )
     except Exception as error:
-        raise _model_error(where, source, error) from error
+        raise model_error(where, source, error) from error
     _check_complete(f"{where}: {source}", model)
     log.info("%s: %s", where, source)
     return model
@@ -111,7 +111,7 @@ def _check_weights(where: str, source: str, revision: str | None, expected: str)
         try:
             path = Path(hf_hub_download(source, "model.safetensors", revision=revision))
         except Exception as error:
-            raise _model_error(where, source, error) from error
+            raise model_error(where, source, error) from error
     if not path.is_file():
         raise ModelError(f"{where}: {source}", "no model.safetensors", expected=f"one with sha256 {expected}")
     digest = hashlib.sha256()
@@ -163,7 +163,7 @@ def _started_parameters(model: SentenceTransformer) -> list[str]:
     return [name for (name, _), there in zip(parameters, loaded, strict=True) if not there and "pooler." not in name]
 
 
-def _model_error(where: str, source: str, error: Exception) -> ModelError:
+def model_error(where: str, source: str, error: Exception) -> ModelError:
     """Return what went wrong with a model in the user's terms."""
     place = f"{where}: {source}"
     first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

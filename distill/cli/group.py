@@ -12,6 +12,7 @@ from distill.cli.cache import cache
 from distill.cli.evaluate import evaluate_command
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
+from distill.cli.translate import translate
 from distill.errors import DistillError
 
 
@@ -45,5 +46,5 @@ def main() -> None:
     show_log()
 
 
-for command in (run, check, evaluate_command, suites_command, schema, cache):
+for command in (run, check, evaluate_command, suites_command, translate, schema, cache):
     main.add_command(command)

@@ -209,7 +209,8 @@ class _Declared:
         """Return the set of a pair."""
         if pair in self.section.swapped:
             return _swap(self.read("-".join(reversed(pair.split("-")))))
-        log.info("%s %s: %s", self.suite, pair, self.section.source)
+        if self.section.hub:
+            log.info("%s %s: %s", self.suite, pair, self.section.source)
         match self.section.kind:
             case "sts":
                 return self._sts(pair)

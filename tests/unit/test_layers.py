@@ -16,7 +16,7 @@ RANKS = [
     ["rundir", "store", "models", "vocabulary", "alignment", "optimizer", "mteb_tasks"],
     ["corpora", "metrics", "launch"],
     ["testsets"],
-    ["teacher", "objectives", "mixture", "evaluate", "leakage"],
+    ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
     ["tokens", "student", "report", "mteb_scores"],
     ["train", "card", "scoring"],
     ["pipeline"],
