@@ -50,14 +50,14 @@ def standing(scores: Sequence[Score]) -> Standing:
         scores: of one metric, or of several of the same direction, on one or several pairs; a model that lacks one of
             the scores that another has is left out.
     """
-    wanted = {_key(score) for score in scores}
+    wanted, lower = {_key(score) for score in scores}, _lower_is_better(scores)
     by_model = {model: _of(scores, model) for model in dict.fromkeys(score.model for score in scores)}
     by_model = {model: own for model, own in by_model.items() if {_key(score) for score in own} == wanted}
     means = {model: _mean(own) for model, own in by_model.items()}
     known = {model: mean.value for model, mean in means.items() if not np.isnan(mean.value)}
     if len(known) < 2:
         return Standing(means)
-    best = min(known, key=known.__getitem__) if _lower_is_better(scores) else max(known, key=known.__getitem__)
+    best = min(known, key=known.__getitem__) if lower else max(known, key=known.__getitem__)
     differences = {model: difference(scores, best, model) for model in known if model != best}
     if any(found.low is None for found in differences.values()):
         return Standing(means)

@@ -123,6 +123,7 @@ def score_table(scores: Sequence[Score], models: Sequence[str], *, all_metrics: 
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
         caption="\n".join(_legend(lines, "* best model; = not distinguishable from it") + _notes(scores)),
         caption_justify="left",
     )
