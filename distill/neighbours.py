@@ -54,16 +54,16 @@ def neighbours(queries: Vectors, candidates: Vectors, k: int = 1) -> tuple[Neigh
     width = columns * max(1, TILE_COLUMNS // columns)
     left_maxima = torch.empty(len(left), -(-len(right) // columns))
     right_maxima = torch.empty(len(right), -(-len(left) // rows))
-    memory = torch.empty(rows * width)
+    memory = torch.empty(rows, width)
     for i, block in enumerate(torch.split(left, rows)):
-        own = slice(i * rows, i * rows + len(block))
+        tile = memory[: len(block)]
         for start in range(0, len(right), width):
             others = right[start : start + width]
-            tile = memory[: len(block) * len(others)].view(len(block), len(others))
-            torch.mm(block, others.T, out=tile)
-            right_maxima[start : start + width, i] = tile.amax(0)
-            for j in range(0, len(others), columns):
-                left_maxima[own, (start + j) // columns] = tile[:, j : j + columns].amax(1)
+            torch.mm(block, others.T, out=tile[:, : len(others)])
+            tile[:, len(others) :] = -torch.inf
+            right_maxima[start : start + width, i] = tile[:, : len(others)].amax(0)
+            groups = left_maxima[i * rows : i * rows + len(block), start // columns : (start + width) // columns]
+            groups[:] = tile.view(len(block), -1, columns).amax(2)[:, : groups.shape[1]]
     return _refine(left, right, left_maxima, columns, k), _refine(right, left, right_maxima, rows, k)
 
 
