@@ -15,7 +15,7 @@ from distill.corpora import Corpus
 from distill.evaluate import Score
 from distill.recipe import Recipe
 from distill.recipe.values import is_path
-from distill.report import corpora_markdown, overlap_markdown, score_markdown
+from distill.report import MAIN_METRICS, corpora_markdown, overlap_markdown, score_markdown
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "tokenizers")
 
@@ -66,7 +66,7 @@ def model_card(
     lines = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     licence = recipe.license or "not stated: the licences of the teacher and of the corpora apply"
     return f"""---
-{_front_matter(recipe, [score for score in scores if score.model == "student"])}
+{_front_matter(recipe, [s for s in scores if s.model == "student" and s.metric in MAIN_METRICS])}
 ---
 
 # {recipe.name}

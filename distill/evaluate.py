@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
-from distill import metrics
+import numpy as np
+import numpy.typing as npt
+
+from distill import metrics, uncertainty
 from distill.encode import Vectors
-from distill.testsets import BitextSet, StsSet, TestSet, sentences
+from distill.files import write_atomically
+from distill.metrics import Floats
+from distill.testsets import BitextSet, ClassificationSet, RetrievalSet, StsSet, TestSet, sentences
 
 EncodeTexts = Callable[[Sequence[str]], Vectors]
+VectorsOf = Callable[[Sequence[str]], Vectors]
+Measured = tuple[str, float, Floats, int]
+"""Metric, value, bootstrap replicates, number of items."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number.
+    """One number and how sure it is.
 
     Attributes:
         suite: name of the suite.
         pair: language pair.
-        metric: spearman, pearson, accuracy_forward (the second language searched with the first),
-            accuracy_backward or mse.
+        metric: spearman, pearson (of cosines), spearman_dot, pearson_dot; accuracy, f1, xsim with _forward (the second
+            language searched with the first) and _backward; mse; ndcg_at_10, mrr_at_10, recall_at_1, _10, _100;
+            accuracy, macro_f1 (classification).
         model: column of the table.
-        value: correlations and accuracies from 0 to 1 (-1 for correlations), mse as squared distance.
-        n: number of sentence pairs.
+        value: -1 to 1 for correlations, squared distance for mse, 0 to 1 for all others.
+        n: number of items: sentence pairs, queries or texts.
+        low: lower end of the 95 % bootstrap interval; None where it was not computed.
+        high: upper end.
+        note: what a reader should know of the set.
+        replicates: the scores of resampled items (see `distill.uncertainty`); not part of the JSON, see
+            `store_replicates`.
     """
 
     suite: str
@@ -33,10 +49,14 @@ class Score:
     model: str
     value: float
     n: int
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+    replicates: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields, for JSON."""
-        return asdict(self)
+        """Return the fields but the replicates, for JSON."""
+        return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "replicates"}
 
 
 def evaluate(models: Mapping[str, EncodeTexts], sets: Sequence[TestSet], *, teacher: str | None = None) -> list[Score]:
@@ -49,31 +69,75 @@ def evaluate(models: Mapping[str, EncodeTexts], sets: Sequence[TestSet], *, teac
     """
     texts = sentences(sets)
     place = {text: row for row, text in enumerate(texts)}
-    pairs = [found for found in sets if isinstance(found, StsSet | BitextSet)]
-    rows = {found: ([place[t] for t in found.first], [place[t] for t in found.second]) for found in pairs}
     target = models[teacher](texts) if teacher else None
     scores = []
     for name, encode in models.items():
         vectors = target if target is not None and name == teacher else encode(texts)
-        for found in pairs:
-            first, second = (vectors[which] for which in rows[found])
-            for metric, value in _score(found, first, second):
-                scores.append(Score(found.suite, found.pair, metric, name, value, len(found.first)))
+
+        def of(wanted: Sequence[str], rows: Vectors = vectors) -> Vectors:
+            return rows[[place[text] for text in wanted]]
+
+        for found in sets:
+            measured = list(_measure(found, of))
             if target is not None and name != teacher and isinstance(found, BitextSet) and found.pair.startswith("en-"):
-                error = metrics.mean_squared_error(second, target[rows[found][0]])
-                scores.append(Score(found.suite, found.pair, "mse", name, error, len(found.first)))
+                errors = metrics.squared_errors(of(found.second), of(found.first, target))
+                measured += _means({"mse": errors})
+            scores += [_score(found, name, *one) for one in measured]
     return scores
 
 
-def _score(found: StsSet | BitextSet, first: Vectors, second: Vectors) -> list[tuple[str, float]]:
-    """Return metric and value of each score of one set."""
-    if isinstance(found, StsSet):
-        cosines, gold = metrics.pair_cosines(first, second), found.gold_scores()
-        return [
-            ("spearman", metrics.spearman(cosines, gold)),
-            ("pearson", metrics.pearson(cosines, gold)),
-        ]
-    return [
-        ("accuracy_forward", metrics.retrieval_accuracy(first, second)),
-        ("accuracy_backward", metrics.retrieval_accuracy(second, first)),
-    ]
+def _score(found: TestSet, model: str, metric: str, value: float, replicates: Floats, n: int) -> Score:
+    low, high = uncertainty.interval(replicates)
+    stored = replicates.astype(np.float32)
+    return Score(found.suite, found.pair, metric, model, value, n, low, high, found.note, stored)
+
+
+def _measure(found: TestSet, of: VectorsOf) -> Iterator[Measured]:
+    """Yield what is measured on one set, of the vectors that `of` returns."""
+    match found:
+        case StsSet():
+            first, second, gold = of(found.first), of(found.second), found.gold_scores()
+            for suffix, compare in (("", metrics.pair_cosines), ("_dot", metrics.pair_dots)):
+                likeness = compare(first, second)
+                ranks, values = metrics.spearman(likeness, gold), metrics.pearson(likeness, gold)
+                yield f"spearman{suffix}", ranks, uncertainty.spearman_replicates(likeness, gold), len(gold)
+                yield f"pearson{suffix}", values, uncertainty.pearson_replicates(likeness, gold), len(gold)
+        case BitextSet():
+            yield from _means(metrics.bitext(of(found.first), of(found.second)))
+        case RetrievalSet():
+            yield from _means(metrics.retrieval(of(found.queries), of(found.documents), found.relevance))
+        case ClassificationSet():
+            predicted = metrics.probe(of(found.train), found.train_labels, of(found.test))
+            numbers = np.unique([*found.test_labels, *predicted], return_inverse=True)[1]
+            true, guessed = np.split(numbers, 2)
+            yield from _means({"accuracy": (true == guessed).astype(np.float64)})
+            yield "macro_f1", metrics.macro_f1(true, guessed), uncertainty.macro_f1_replicates(true, guessed), len(true)
+
+
+def _means(items: Mapping[str, Floats]) -> Iterator[Measured]:
+    """Yield metrics that are means of items (n,)."""
+    values = np.stack(list(items.values()), axis=1)
+    for metric, value, replicates in zip(items, values.mean(axis=0), uncertainty.mean_replicates(values), strict=True):
+        yield metric, float(value), replicates, len(values)
+
+
+def store_replicates(path: Path, scores: Sequence[Score]) -> None:
+    """Write the replicates of scores to one .npz file, so that scores read from JSON can be compared with others."""
+    kept = [(score, score.replicates) for score in scores if score.replicates is not None]
+    file = BytesIO()
+    replicates = np.stack([found for _, found in kept]) if kept else np.empty((0, uncertainty.REPLICATES), np.float32)
+    np.savez_compressed(file, names=np.array([_name(score) for score, _ in kept], str), replicates=replicates)
+    write_atomically(path, file.getvalue())
+
+
+def with_replicates(scores: Sequence[Score], path: Path) -> list[Score]:
+    """Return scores with the replicates that `store_replicates` wrote; without, where there is no such file."""
+    if not path.exists():
+        return list(scores)
+    with np.load(path, allow_pickle=False) as stored:
+        found = dict(zip(stored["names"].tolist(), stored["replicates"], strict=True))
+    return [replace(score, replicates=found.get(_name(score))) for score in scores]
+
+
+def _name(score: Score) -> str:
+    return "\t".join((score.suite, score.pair, score.metric, score.model))

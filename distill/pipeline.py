@@ -22,7 +22,7 @@ from distill.card import model_card
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import best_precision, speed_up
 from distill.errors import RunError
-from distill.evaluate import Score
+from distill.evaluate import Score, store_replicates, with_replicates
 from distill.objectives import parallel_rows
 from distill.progress import duration, progress
 from distill.recipe import Recipe
@@ -267,6 +267,7 @@ def finish(
     run.publish(temporary, run.model)
     run.write_text("report.md", report(recipe, corpora, scores, facts, result))
     run.log("scores", step=result.state.step, scores=[score.as_dict() for score in after])
+    store_replicates(run.path / "scores.npz", scores)
     run.write_json("scores.json", {"facts": facts, "scores": [score.as_dict() for score in scores]})
     return Outcome(run.model, scores, facts, corpora)
 
@@ -319,4 +320,5 @@ def _finished(run: RunDirectory) -> Outcome | None:
     stored = run.read_json("scores.json")
     if stored is None or not run.model.exists():
         return None
-    return Outcome(run.model, [Score(**score) for score in stored["scores"]], stored["facts"])
+    scores = with_replicates([Score(**score) for score in stored["scores"]], run.path / "scores.npz")
+    return Outcome(run.model, scores, stored["facts"])

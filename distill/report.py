@@ -2,79 +2,189 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import wrap
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
+from distill.compare import standing
 from distill.corpora import Corpus
 from distill.evaluate import Score
 
-TITLES = {
-    "accuracy_forward": "retrieval accuracy, first → second",
-    "accuracy_backward": "retrieval accuracy, second → first",
-    "spearman": "STS Spearman × 100",
-    "pearson": "STS Pearson × 100",
-    "mse": "squared distance to the teacher's English vector",
+MAIN = (
+    ("bitext %", ("accuracy_forward", "accuracy_backward")),
+    ("Spearman", ("spearman",)),
+    ("nDCG@10", ("ndcg_at_10",)),
+    ("probe %", ("accuracy",)),
+    ("distance²", ("mse",)),
+)
+"""Lines of the table: a title and the metrics that share a cell."""
+
+MORE = (
+    ("F1 %", ("f1_forward", "f1_backward")),
+    ("xsim %", ("xsim_forward", "xsim_backward")),
+    ("Pearson", ("pearson",)),
+    ("dot Spearman", ("spearman_dot",)),
+    ("dot Pearson", ("pearson_dot",)),
+    ("MRR@10", ("mrr_at_10",)),
+    ("recall@1", ("recall_at_1",)),
+    ("recall@10", ("recall_at_10",)),
+    ("recall@100", ("recall_at_100",)),
+    ("macro F1 %", ("macro_f1",)),
+)
+"""Further lines, shown on request."""
+
+MAIN_METRICS = frozenset(metric for _, metrics in MAIN for metric in metrics)
+
+LEGENDS = {
+    "bitext %": "bitext: accuracy of searching translations, first → second language / second → first",
+    "F1 %": "F1: as mteb's bitext mining",
+    "xsim %": "xsim: errors of searching by margin, lower is better",
+    "Spearman": "Spearman: rank correlation × 100 of cosines with people's scores",
+    "probe %": "probe: accuracy of a logistic regression on the vectors",
+    "distance²": "distance²: to the teacher's English vectors, lower is better",
 }
-ACCURACIES = ("accuracy_forward", "accuracy_backward")
-
-TABLE = (("retrieval %", ACCURACIES), ("STS Spearman", ("spearman",)), ("distance²", ("mse",)))
-"""Lines of the terminal's table: a title and the metrics that share a cell. Pearson is in scores.json."""
+LONGEST_MODEL = 15
 
 
-def mean_retrieval(scores: Sequence[Score], model: str, suite: str) -> float | None:
-    """Return the mean retrieval accuracy of a model over all pairs of a suite, both ways."""
-    values = [s.value for s in scores if (s.model, s.suite) == (model, suite) and s.metric in ACCURACIES]
-    return sum(values) / len(values) if values else None
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a table for one model: its scores, half of the interval, and whether it is `best` or `tied`."""
+
+    values: str
+    spread: str = ""
+    mark: str = ""
 
 
-def format_value(metric: str, value: float | None) -> str:
-    """Return a score as it stands in a table: correlations × 100, accuracies in per cent."""
-    if value is None:
-        return "–"
+@dataclass(frozen=True)
+class Line:
+    """One line of the table of scores."""
+
+    title: str
+    suite: str
+    pair: str
+    cells: tuple[Cell, ...]
+
+
+def score_lines(scores: Sequence[Score], models: Sequence[str], *, all_metrics: bool = False) -> list[Line]:
+    """Return the lines of the table of scores; a suite's mean follows its pairs where it has several.
+
+    Args:
+        scores: all scores.
+        models: columns.
+        all_metrics: whether to show more than the main metrics.
+    """
+    lines = []
+    for title, metrics in MAIN + MORE if all_metrics else MAIN:
+        chosen = [score for score in scores if score.metric in metrics and score.model in models]
+        for suite in dict.fromkeys(score.suite for score in chosen):
+            own = [score for score in chosen if score.suite == suite]
+            pairs = list(dict.fromkeys(score.pair for score in own))
+            for pair in pairs:
+                here = [score for score in own if score.pair == pair]
+                values = {(s.model, s.metric): format_value(s.metric, s.value) for s in here}
+                texts = {m: "/".join(values.get((m, metric), "–") for metric in metrics) for m in models}
+                lines.append(Line(title, suite, pair, _cells(here, models, texts)))
+            if len(pairs) > 1:
+                means = standing(own).means
+                texts = {m: format_value(metrics[0], means[m].value) if m in means else "–" for m in models}
+                lines.append(Line(title, suite, "mean", _cells(own, models, texts)))
+    return lines
+
+
+def _cells(scores: Sequence[Score], models: Sequence[str], values: Mapping[str, str]) -> tuple[Cell, ...]:
+    """Return a line's cells: `values` with the interval and the standing of the mean of `scores`."""
+    found = standing(scores)
+    cells = []
+    for model in models:
+        if model not in found.means:
+            cells.append(Cell("–" if set(values[model]) <= set("–/") else values[model]))
+            continue
+        half = found.means[model].spread
+        spread = "" if half is None else f"±{format_value(scores[0].metric, half)}"
+        mark = "best" if model == found.best else "tied" if model in found.tied else ""
+        cells.append(Cell(values[model], spread, mark))
+    return tuple(cells)
+
+
+def format_value(metric: str, value: float) -> str:
+    """Return a score as it stands in a table: × 100, but for mse."""
     return f"{value:.3f}" if metric == "mse" else f"{100 * value:.1f}"
 
 
-def score_table(scores: Sequence[Score], models: Sequence[str]) -> Table:
+def score_table(scores: Sequence[Score], models: Sequence[str], *, all_metrics: bool = False) -> Table:
     """Return the table of scores for the terminal, one column per model, 80 columns wide at most for three."""
-    value = {(s.metric, s.suite, s.pair, s.model): s.value for s in scores}
+    lines = score_lines(scores, models, all_metrics=all_metrics)
     table = Table(
         title="Scores on held-out sentences",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        caption="retrieval: en → xx / xx → en; distance² to the teacher's English vectors",
+        collapse_padding=True,
+        caption="\n".join(_legend(lines, "* best model; = not distinguishable from it") + _notes(scores)),
         caption_justify="left",
     )
     for column in ("score", "suite", "pair"):
         table.add_column(column, no_wrap=True)
     for model in models:
-        table.add_column(model, justify="right", no_wrap=True)
-    for title, metrics in TABLE:
-        places = dict.fromkeys((s.suite, s.pair) for s in scores if s.metric in metrics)
-        for number, (suite, pair) in enumerate(places):
-            cells = [" / ".join(format_value(m, value.get((m, suite, pair, name))) for m in metrics) for name in models]
-            table.add_row(title if number == 0 else "", suite, pair, *cells)
-        table.add_section()
-    for suite in dict.fromkeys(s.suite for s in scores if s.metric in ACCURACIES):
-        means = [format_value("accuracy", mean_retrieval(scores, model, suite)) for model in models]
-        table.add_row("mean of retrieval", suite, "all", *means, style="bold")
+        table.add_column("\n".join(wrap(model, LONGEST_MODEL)), justify="right", no_wrap=True)
+    previous = ""
+    for line in lines:
+        if previous not in ("", line.title):
+            table.add_section()
+        style = "italic" if line.pair == "mean" else ""
+        first = "" if line.title == previous else line.title
+        table.add_row(first, line.suite, line.pair, *(_text(cell, len(models) > 1) for cell in line.cells), style=style)
+        previous = line.title
     return table
 
 
-def score_markdown(scores: Sequence[Score], models: Sequence[str]) -> str:
-    """Return the scores as a Markdown table."""
-    lines = [
-        "| metric | suite | pair | " + " | ".join(models) + " |",
+def _text(cell: Cell, marked: bool) -> Text:
+    mark = {"best": "*", "tied": "="}.get(cell.mark, " ") if marked else ""
+    return Text(" ".join(filter(None, (cell.values, cell.spread))) + mark, style="bold" * (cell.mark == "best"))
+
+
+def score_markdown(scores: Sequence[Score], models: Sequence[str], *, all_metrics: bool = False) -> str:
+    """Return the scores as a Markdown table with what its marks mean and the notes on its sets."""
+    lines = score_lines(scores, models, all_metrics=all_metrics)
+    rows = [
+        "| score | suite | pair | " + " | ".join(models) + " |",
         "|---|---|---|" + "---:|" * len(models),
+        *(
+            f"| {line.title} | {line.suite} | {line.pair} | {' | '.join(map(_markdown, line.cells))} |"
+            for line in lines
+        ),
     ]
-    value = {(s.metric, s.suite, s.pair, s.model): s.value for s in scores}
-    for metric, title in TITLES.items():
-        for suite, pair in dict.fromkeys((s.suite, s.pair) for s in scores if s.metric == metric):
-            values = " | ".join(format_value(metric, value.get((metric, suite, pair, model))) for model in models)
-            lines.append(f"| {title} | {suite} | {pair} | {values} |")
-    return "\n".join(lines)
+    remarks = _legend(lines, "**bold**: best model; =: not distinguishable from it") + _notes(scores)
+    return "\n".join([*rows, "", *(f"- {remark}" for remark in remarks)] if remarks else rows)
+
+
+def _markdown(cell: Cell) -> str:
+    values = f"**{cell.values}**" if cell.mark == "best" else cell.values
+    return " ".join(filter(None, (values, cell.spread, "=" * (cell.mark == "tied"))))
+
+
+def _legend(lines: Sequence[Line], marks: str) -> list[str]:
+    """Return what the titles and marks that occur in a table mean."""
+    titles, cells = {line.title for line in lines}, [cell for line in lines for cell in line.cells]
+    legend = [meaning for title, meaning in LEGENDS.items() if title in titles]
+    if any(cell.spread for cell in cells):
+        legend.append("±: half of the 95 % bootstrap interval, of the mean where a cell has two values")
+    if any(cell.mark for cell in cells):
+        legend.append(f"{marks} (95 % interval of the paired difference includes 0)")
+    return legend
+
+
+def _notes(scores: Sequence[Score]) -> list[str]:
+    """Return the notes on the sets, each once, with the sets it is about."""
+    pairs: dict[tuple[str, str], dict[str, None]] = {}
+    for score in scores:
+        if score.note:
+            pairs.setdefault((score.suite, score.note), {})[score.pair] = None
+    return [f"{suite} {', '.join(found)}: {note}" for (suite, note), found in pairs.items()]
 
 
 def corpora_markdown(corpora: Sequence[Corpus]) -> str:

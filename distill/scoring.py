@@ -12,7 +12,7 @@ from accelerate import Accelerator, PartialState
 
 from distill.encode import Vectors, encode, speed_up
 from distill.errors import RunError
-from distill.evaluate import EncodeTexts, Score, evaluate
+from distill.evaluate import EncodeTexts, Score, evaluate, store_replicates, with_replicates
 from distill.models import load_model
 from distill.rundir import RunDirectory
 from distill.teacher import Teacher
@@ -39,9 +39,10 @@ def score_before(
             for name, model in baselines.items():
                 models[name] = _loaded_when_used(f"evaluation.baselines.{name}", model, accelerator.device)
             scores = evaluate(models, sets, teacher="teacher")
+            store_replicates(run.path / "scores_before.npz", scores)
             run.write_json("scores_before.json", {"scores": [score.as_dict() for score in scores]})
         else:
-            scores = [Score(**score) for score in stored["scores"]]
+            scores = with_replicates([Score(**score) for score in stored["scores"]], run.path / "scores_before.npz")
     accelerator.wait_for_everyone()
     return scores
 

