@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
@@ -10,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from distill.compare import standing
+from distill.compare import difference, is_real, standing
 from distill.corpora import Corpus
 from distill.evaluate import Score
 
@@ -165,6 +166,56 @@ def score_markdown(scores: Sequence[Score], models: Sequence[str], *, all_metric
 def _markdown(cell: Cell) -> str:
     values = f"**{cell.values}**" if cell.mark == "best" else cell.values
     return " ".join(filter(None, (values, cell.spread, "=" * (cell.mark == "tied"))))
+
+
+def difference_rows(
+    scores: Sequence[Score], first: str, second: str, *, all_metrics: bool = False
+) -> list[tuple[str, str, str, str, str]]:
+    """Return title, suite, pair, difference with its interval, and verdict of how much higher one model scores.
+
+    The difference of a line with two metrics is that of their mean; a suite's mean follows its pairs.
+    """
+    rows = []
+    for title, metrics in MAIN + MORE if all_metrics else MAIN:
+        chosen = [score for score in scores if score.metric in metrics and score.model in (first, second)]
+        for suite in dict.fromkeys(score.suite for score in chosen):
+            own = [score for score in chosen if score.suite == suite]
+            pairs = list(dict.fromkeys(score.pair for score in own))
+            for pair in pairs + ["mean"] * (len(pairs) > 1):
+                found = difference([s for s in own if pair in (s.pair, "mean")], first, second)
+                if math.isnan(found.value):
+                    continue
+                low, high = (None if end is None else format_value(metrics[0], end) for end in (found.low, found.high))
+                value = f"{'+' * (found.value > 0)}{format_value(metrics[0], found.value)}"
+                interval = f" [{low}, {high}]" if low else ""
+                rows.append((title, suite, pair, value + interval, "real" if is_real(found) else "may be chance"))
+    return rows
+
+
+def difference_table(scores: Sequence[Score], first: str, second: str, *, all_metrics: bool = False) -> Table:
+    """Return the table of differences between two models for the terminal."""
+    table = Table(
+        title=f"{first} − {second}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption="95 % interval of the paired bootstrap; real: it does not include 0",
+        caption_justify="left",
+    )
+    for column in ("score", "suite", "pair", "difference", ""):
+        table.add_column(column, no_wrap=True, justify="right" if column == "difference" else "left")
+    previous = ""
+    for title, *row in difference_rows(scores, first, second, all_metrics=all_metrics):
+        table.add_row("" if title == previous else title, *row)
+        previous = title
+    return table
+
+
+def difference_markdown(scores: Sequence[Score], first: str, second: str, *, all_metrics: bool = False) -> str:
+    """Return the differences between two models as a Markdown table."""
+    rows = difference_rows(scores, first, second, all_metrics=all_metrics)
+    lines = [f"| score | suite | pair | {first} − {second} [95 % interval] | |", "|---|---|---|---:|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _legend(lines: Sequence[Line], marks: str) -> list[str]:

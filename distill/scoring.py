@@ -11,11 +11,12 @@ import torch
 from accelerate import Accelerator, PartialState
 
 from distill.encode import Vectors, encode, speed_up
-from distill.errors import RunError
+from distill.errors import ModelError, RunError
 from distill.evaluate import EncodeTexts, Score, evaluate, store_replicates, with_replicates
 from distill.models import load_model
-from distill.rundir import RunDirectory
-from distill.teacher import Teacher
+from distill.recipe.values import is_path
+from distill.rundir import RunDirectory, model_folder, teacher_section
+from distill.teacher import Teacher, load_teacher
 from distill.testsets import TestSet, load_suites
 
 if TYPE_CHECKING:
@@ -64,32 +65,37 @@ def _loaded_when_used(where: str, name: str, device: torch.device) -> EncodeText
     return vectors
 
 
-def score_models(names: Sequence[str], suites: Sequence[str], pairs: Sequence[str] | None) -> dict[str, list[Score]]:
-    """Return the scores of some models, by the name of the table's column.
+def score_models(
+    names: Sequence[str], suites: Sequence[str], pairs: Sequence[str] | None, *, run: Path | None = None
+) -> list[Score]:
+    """Return the scores of some models, each under the name of its column.
 
     Args:
-        names: Hub ids, folders of models, or run directories.
-        suites: bundled suites by name, or files or folders of `en-uk.tsv` files.
+        names: Hub ids, folders of models, or run directories; `teacher` and `untrained` are those of `run`. With
+            `teacher`, the distance to its English vectors is a score of the others.
+        suites: suites by name, files or folders of `en-uk.tsv` files, or declarations.
         pairs: language pairs to score, None for all.
-    """
-    sets = load_suites(suites, None, pairs)
-    scores = {}
-    for name in names:
-        folder = Path(name) / "model"
-        model = load_model("model", str(folder) if folder.is_dir() else name, device=str(PartialState().device))
-        speed_up(model)
-        column = Path(name).name if Path(name).name not in scores else name
-        scores[column] = evaluate({column: partial(encode, model)}, sets)
-    return scores
-
-
-def latest_run(runs: Path) -> Path:
-    """Return the run directory whose model was finished last.
+        run: a run directory.
 
     Raises:
-        RunError: there is none.
+        DistillError: there is no such model, suite or pair.
     """
-    models = sorted(runs.glob("*/model"), key=lambda folder: folder.stat().st_mtime)
-    if not models:
-        raise RunError(str(runs), "no finished run", hint="name a model, or make one with distill run")
-    return models[-1].parent
+    models: dict[str, EncodeTexts] = {}
+    for name in names:
+        column = name if Path(name).name in models else Path(name).name
+        models[column] = _model(name, run)
+    return evaluate(models, load_suites(suites, None, pairs), teacher="teacher" if "teacher" in models else None)
+
+
+def _model(name: str, run: Path | None) -> EncodeTexts:
+    """Return a function from texts to vectors of a model as a user names it."""
+    device = PartialState().device
+    if name in ("teacher", "untrained") and run is None:
+        raise RunError(name, "no run directory among the models, and none in --runs", hint="name a run directory")
+    if name == "teacher" and run is not None:
+        section = teacher_section(run)
+        return lambda texts: load_teacher(section, device).vectors(texts)
+    folder = run / "untrained" if name == "untrained" and run is not None else model_folder(name)
+    if is_path(str(folder)) and not folder.is_dir():
+        raise ModelError(f"model: {name}", "no such folder", expected="a model's folder, a run directory or a Hub id")
+    return _loaded_when_used("model", str(folder) if folder.is_dir() else name, device)

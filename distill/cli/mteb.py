@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import click
 
 from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
+from distill.cli.output import write_json
 
 HOME_OF_THE_DATA = "mteb/"
 """Where most of MTEB's data sets lie on the Hub."""
@@ -17,7 +17,6 @@ HOME_OF_THE_DATA = "mteb/"
 
 def evaluate_on_mteb(
     models: Sequence[str],
-    runs: Path,
     *,
     names: str | None,
     languages: str | None,
@@ -26,7 +25,7 @@ def evaluate_on_mteb(
     json_file: Path | None,
     markdown_file: Path | None,
 ) -> int:
-    """Score models, or the latest run, on MTEB, print the table and return the exit code: 1 if a task gave no score.
+    """Score models on MTEB, print the table and return the exit code: 1 if a task gave no score.
 
     Published results of models of the Hub stand beside their own where MTEB's cache has them.
     """
@@ -41,9 +40,7 @@ def evaluate_on_mteb(
 
     from distill.mteb_scores import load_mteb_model, mteb_markdown, mteb_table, published_scores, score_tasks
     from distill.mteb_tasks import select_tasks
-    from distill.scoring import latest_run
 
-    models = models or [str(latest_run(runs))]
     tasks = select_tasks(names, codes, pairs)
     columns: dict[str, str] = {}
     for source in models:
@@ -55,7 +52,7 @@ def evaluate_on_mteb(
     if scores:
         Console().print(mteb_table(scores))
     if json_file:
-        json_file.write_text(json.dumps([score.as_dict() for score in scores], indent=1) + "\n", encoding="utf-8")
+        write_json(json_file, {"scores": [score.as_dict() for score in scores]})
     if markdown_file:
         markdown_file.write_text(mteb_markdown(scores) + "\n", encoding="utf-8")
     for failure in outcome.failures:
