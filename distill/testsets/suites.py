@@ -121,7 +121,6 @@ def _pick(sources: Sequence[Source], pairs: Sequence[str]) -> list[Callable[[], 
             "evaluation.pairs",
             f"no test set for {', '.join(missing)}",
             expected=f"one of {', '.join(there)}",
-            hint=nearest(missing[0], there),
         )
     for suite in dict.fromkeys(source.suite.split("/")[0] for source in sources):
         own = [source for source in sources if source.suite.split("/")[0] == suite]

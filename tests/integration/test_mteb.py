@@ -54,7 +54,7 @@ def test_tasks_are_scored_once_and_failed_ones_are_named(
     ended = distill.run(*command)
     assert ended.code == 1
     assert "not scored: NTREXBitextMining, model: its data mteb/NTREXBitextMining cannot be loaded" in ended.errors
-    [score] = json.loads(files["scores.json"].read_text())
+    [score] = json.loads(files["scores.json"].read_text())["scores"]
     assert (score["suite"], score["pair"], score["metric"], score["model"]) == ("Tatoeba", "uk-en", "f1", "model")
     assert f"{100 * score['value']:.1f}" in ended.output
     assert f"| Tatoeba | uk-en | f1 | {100 * score['value']:.1f} |" in files["table.md"].read_text()
