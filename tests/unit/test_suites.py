@@ -287,10 +287,8 @@ def test_a_malformed_classification_set_is_refused(tmp_path: Path, train: str, t
 # Choosing
 
 
-def test_a_pair_that_no_suite_has_offers_the_nearest() -> None:
-    with pytest.raises(
-        DataError, match=r'no test set for en-uk\n  expected: one of en-en, en-ar(.|\n)*did you mean "en-'
-    ):
+def test_a_pair_that_no_suite_has_is_refused_with_those_there_are() -> None:
+    with pytest.raises(DataError, match=r"no test set for en-uk\n  expected: one of en-en, en-ar"):
         load_suites(["sts17"], None, ["en-uk"])  # known without a look at the Hub
 
 
