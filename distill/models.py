@@ -103,6 +103,14 @@ def model_digest(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+def encoder_digest(model: SentenceTransformer) -> str:
+    """Return a hash of all that decides a model's vectors: weights, tokenizer, prompts, longest input, truncation."""
+    tokenizer = tokenizer_digest(model.tokenizer) if hasattr(model.tokenizer, "get_vocab") else ""
+    settings = [model.prompts, model.default_prompt_name, model.max_seq_length, model.truncate_dim]
+    content = json.dumps([model_digest(model), tokenizer, *settings], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def _check_weights(where: str, source: str, revision: str | None, expected: str) -> None:
     path = Path(source) / "model.safetensors"
     if not Path(source).is_dir():

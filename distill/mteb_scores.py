@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from distill.encode import speed_up
 from distill.errors import DistillError
 from distill.evaluate import Score
 from distill.files import disk_errors, full_disk_errors
-from distill.models import load_model, model_digest, tokenizer_digest
+from distill.models import encoder_digest, load_model
 from distill.mteb_tasks import quiet_mteb, subset_pairs
 from distill.progress import progress
 from distill.recipe.values import is_path
@@ -94,12 +93,9 @@ def identity(model: SentenceTransformer, source: str) -> tuple[str, str]:
     commit = getattr(getattr(getattr(model[0], "model", None), "config", None), "_commit_hash", None)
     if commit and not Path(source).is_dir() and not is_path(source):
         return source, str(commit)
-    digest = hashlib.sha256(model_digest(model).encode())
-    digest.update(tokenizer_digest(model.tokenizer).encode() if hasattr(model.tokenizer, "get_vocab") else b"")
-    settings = [model.prompts, model.default_prompt_name, model.max_seq_length, model.similarity_fn_name]
-    digest.update(json.dumps([*settings, model.truncate_dim], sort_keys=True).encode())
+    digest = hashlib.sha256(f"{encoder_digest(model)} {model.similarity_fn_name}".encode()).hexdigest()
     label = re.sub(r"[^\w.-]", "-", Path(source).resolve().name)
-    return f"local/{label}", digest.hexdigest()[:32]
+    return f"local/{label}", digest[:32]
 
 
 def score_tasks(models: Sequence[MtebModel], tasks: Sequence[AbsTask], output: Path) -> MtebOutcome:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -116,8 +117,8 @@ def format_value(metric: str, value: float) -> str:
     return f"{value:.3f}" if metric == "mse" else f"{100 * value:.1f}"
 
 
-def score_table(scores: Sequence[Score], models: Sequence[str], *, all_metrics: bool = False) -> Table:
-    """Return the table of scores for the terminal, one column per model, 80 columns wide at most for three."""
+def score_table(scores: Sequence[Score], models: Sequence[str], *, all_metrics: bool = False) -> Group:
+    """Return the table of scores for the terminal with its legend, 80 columns wide at most for three models."""
     lines = score_lines(scores, models, all_metrics=all_metrics)
     table = Table(
         title="Scores on held-out sentences",
@@ -125,8 +126,6 @@ def score_table(scores: Sequence[Score], models: Sequence[str], *, all_metrics: 
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
-        caption="\n".join(_legend(lines, "* best model; = not distinguishable from it") + _notes(scores)),
-        caption_justify="left",
     )
     for column in ("score", "suite", "pair"):
         table.add_column(column, no_wrap=True)
@@ -140,7 +139,8 @@ def score_table(scores: Sequence[Score], models: Sequence[str], *, all_metrics: 
         first = "" if line.title == previous else line.title
         table.add_row(first, line.suite, line.pair, *(_text(cell, len(models) > 1) for cell in line.cells), style=style)
         previous = line.title
-    return table
+    remarks = _legend(lines, "* best model; = not distinguishable from it") + _notes(scores)
+    return Group(table, *(Text(remark, style="italic") for remark in remarks), "")
 
 
 def _text(cell: Cell, marked: bool) -> Text:
@@ -192,23 +192,16 @@ def difference_rows(
     return rows
 
 
-def difference_table(scores: Sequence[Score], first: str, second: str, *, all_metrics: bool = False) -> Table:
+def difference_table(scores: Sequence[Score], first: str, second: str, *, all_metrics: bool = False) -> Group:
     """Return the table of differences between two models for the terminal."""
-    table = Table(
-        title=f"{first} − {second}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        caption="95 % interval of the paired bootstrap; real: it does not include 0",
-        caption_justify="left",
-    )
+    table = Table(title=f"{first} − {second}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("score", "suite", "pair", "difference", ""):
         table.add_column(column, no_wrap=True, justify="right" if column == "difference" else "left")
     previous = ""
     for title, *row in difference_rows(scores, first, second, all_metrics=all_metrics):
         table.add_row("" if title == previous else title, *row)
         previous = title
-    return table
+    return Group(table, Text("95 % interval of the paired bootstrap; real: it does not include 0\n", style="italic"))
 
 
 def difference_markdown(scores: Sequence[Score], first: str, second: str, *, all_metrics: bool = False) -> str:

@@ -13,10 +13,11 @@ from accelerate import Accelerator, PartialState
 from distill.encode import Vectors, encode, speed_up
 from distill.errors import ModelError, RunError
 from distill.evaluate import EncodeTexts, Score, evaluate, store_replicates, with_replicates
-from distill.models import load_model
+from distill.models import encoder_digest, load_model
 from distill.recipe.values import is_path
 from distill.rundir import RunDirectory, model_folder, teacher_section
-from distill.teacher import Teacher, load_teacher
+from distill.store import VectorStore
+from distill.teacher import Teacher, load_teacher, stored_vectors
 from distill.testsets import TestSet, load_suites
 
 if TYPE_CHECKING:
@@ -55,12 +56,13 @@ def score_student(teacher: Teacher, student: SentenceTransformer, sets: Sequence
 
 
 def _loaded_when_used(where: str, name: str, device: torch.device) -> EncodeTexts:
-    """Return a function from texts to vectors that holds its model in memory only while it runs."""
+    """Return a function from texts to stored vectors that holds its model in memory only while it runs."""
 
     def vectors(texts: Sequence[str]) -> Vectors:
         model = load_model(where, name, device=str(device))
+        store = VectorStore({"model": Path(name).name, "encoder": encoder_digest(model), "precision": "fp32"})
         speed_up(model)
-        return encode(model, texts)
+        return stored_vectors(store, texts, partial(encode, model))
 
     return vectors
 

@@ -52,13 +52,17 @@ class Teacher:
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
         """Return vectors (n, dimension) of texts in full precision, for evaluation; stored like the targets."""
-        keys = text_keys(texts)
-        absent = np.flatnonzero(self.exact.find(keys) < 0)
-        absent = absent[distinct_keys(keys[absent])]
-        if len(absent):
-            vectors = encode(self.model, [texts[int(row)] for row in absent], prompt=self.section.prompt)
-            self.exact.append(keys[absent], {"vectors": vectors})
-        return self.exact.read(self.exact.find(keys))
+        return stored_vectors(self.exact, texts, partial(encode, self.model, prompt=self.section.prompt))
+
+
+def stored_vectors(store: VectorStore, texts: Sequence[str], encode_texts: Callable[[list[str]], Vectors]) -> Vectors:
+    """Return vectors (n, dimension) of texts; those the store lacks are computed and added to it."""
+    keys = text_keys(texts)
+    absent = np.flatnonzero(store.find(keys) < 0)
+    absent = absent[distinct_keys(keys[absent])]
+    if len(absent):
+        store.append(keys[absent], {"vectors": encode_texts([texts[int(row)] for row in absent])})
+    return store.read(store.find(keys))
 
 
 def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:
