@@ -59,28 +59,34 @@ class Score:
         return {part.name: getattr(self, part.name) for part in fields(self) if part.name != "replicates"}
 
 
-def evaluate(models: Mapping[str, EncodeTexts], sets: Sequence[TestSet], *, teacher: str | None = None) -> list[Score]:
+def evaluate(
+    models: Mapping[str, EncodeTexts], sets: Sequence[TestSet], *, teacher: EncodeTexts | None = None
+) -> list[Score]:
     """Return all scores of some models on some test sets.
 
     Args:
         models: name → function from texts to vectors (n, dimension).
         sets: test sets.
-        teacher: name of the model whose English vectors the others' are compared with (mse); None for no such score.
+        teacher: what gives the English vectors that the models' are compared with (mse), where they have as many
+            dimensions; may be one of the models. No such score if None.
     """
+    if not sets:
+        return []
     texts = sentences(sets)
     place = {text: row for row, text in enumerate(texts)}
-    target = models[teacher](texts) if teacher else None
+    target = teacher(texts) if teacher else None
     scores = []
     for name, encode in models.items():
-        vectors = target if target is not None and name == teacher else encode(texts)
+        vectors = target if target is not None and encode == teacher else encode(texts)
 
         def of(wanted: Sequence[str], rows: Vectors = vectors) -> Vectors:
             return rows[[place[text] for text in wanted]]
 
+        reference = target if encode != teacher and target is not None and target.shape[1] == vectors.shape[1] else None
         for found in sets:
             measured = list(_measure(found, of))
-            if target is not None and name != teacher and isinstance(found, BitextSet) and found.pair.startswith("en-"):
-                errors = metrics.squared_errors(of(found.second), of(found.first, target))
+            if reference is not None and isinstance(found, BitextSet) and found.pair.startswith("en-"):
+                errors = metrics.squared_errors(of(found.second), of(found.first, reference))
                 measured += _means({"mse": errors})
             scores += [_score(found, name, *one) for one in measured]
     return scores

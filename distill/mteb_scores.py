@@ -71,22 +71,21 @@ class MtebOutcome:
 
 
 def load_mteb_model(column: str, source: str, *, device: str = "cpu") -> MtebModel:
-    """Return a model of a Hub id, a folder or a run directory, with the identity of its results.
+    """Return a model of a Hub id or a folder, with the identity of its results.
 
     Raises:
         ModelError: there is no such model or it cannot be read.
     """
-    folder = Path(source) / "model"
-    model = load_model("model", str(folder) if folder.is_dir() else source, device=device)
-    name, revision = identity(model, source)
+    model = load_model("model", source, device=device)
+    name, revision = identity(model, source, column)
     speed_up(model)
     return MtebModel(column, name, revision, model)
 
 
-def identity(model: SentenceTransformer, source: str) -> tuple[str, str]:
+def identity(model: SentenceTransformer, source: str, label: str) -> tuple[str, str]:
     """Return name and revision under which a model's results are kept.
 
-    A model of the Hub keeps its name and commit. That of a folder is called after the folder, and its revision is a
+    A model of the Hub keeps its name and commit. That of a folder is called by its label, and its revision is a
     digest of weights, tokenizer, prompts, length and similarity: a student trained further has another one. The card of
     a folder is not asked: a student's may name the model it was made from.
     """
@@ -94,8 +93,8 @@ def identity(model: SentenceTransformer, source: str) -> tuple[str, str]:
     if commit and not Path(source).is_dir() and not is_path(source):
         return source, str(commit)
     digest = hashlib.sha256(f"{encoder_digest(model)} {model.similarity_fn_name}".encode()).hexdigest()
-    label = re.sub(r"[^\w.-]", "-", Path(source).resolve().name)
-    return f"local/{label}", digest[:32]
+    plain = re.sub(r"[^\w.-]", "-", label)
+    return f"local/{plain}", digest[:32]
 
 
 def score_tasks(models: Sequence[MtebModel], tasks: Sequence[AbsTask], output: Path) -> MtebOutcome:

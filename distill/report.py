@@ -121,7 +121,7 @@ def score_table(scores: Sequence[Score], models: Sequence[str], *, all_metrics: 
     """Return the table of scores for the terminal with its legend, 80 columns wide at most for three models."""
     lines = score_lines(scores, models, all_metrics=all_metrics)
     table = Table(
-        title="Scores on held-out sentences",
+        title="Scores",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -216,7 +216,8 @@ def _legend(lines: Sequence[Line], marks: str) -> list[str]:
     titles, cells = {line.title for line in lines}, [cell for line in lines for cell in line.cells]
     legend = [meaning for title, meaning in LEGENDS.items() if title in titles]
     if any(cell.spread for cell in cells):
-        legend.append("±: half of the 95 % bootstrap interval, of the mean where a cell has two values")
+        two = ", of the mean where a cell has two values" if any("/" in cell.values for cell in cells) else ""
+        legend.append(f"±: half of the 95 % bootstrap interval{two}")
     if any(cell.mark for cell in cells):
         legend.append(f"{marks} (95 % interval of the paired difference includes 0)")
     return legend

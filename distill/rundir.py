@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from distill.errors import RunError
 from distill.files import disk_errors, file_checksum, sync_file, sync_folder, write_atomically
-from distill.recipe import Recipe, TeacherSection
+from distill.recipe import Recipe
 
 log = logging.getLogger("distill")
 
@@ -354,38 +354,3 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def latest_run(runs: Path) -> Path:
-    """Return the run directory whose model was finished last.
-
-    Raises:
-        RunError: there is none.
-    """
-    models = sorted(runs.glob("*/model"), key=lambda folder: folder.stat().st_mtime)
-    if not models:
-        raise RunError(str(runs), "no finished run", hint="name a model, or make one with distill run")
-    return models[-1].parent
-
-
-def is_run(path: Path) -> bool:
-    """Return whether a folder is a run directory with a finished model."""
-    return (path / "run.json").is_file() and (path / "model").is_dir()
-
-
-def model_folder(name: str) -> Path:
-    """Return the folder of a model that a user names: that of a run directory's student, or the name itself."""
-    return Path(name) / "model" if is_run(Path(name)) else Path(name)
-
-
-def teacher_section(path: Path) -> TeacherSection:
-    """Return the teacher of a run directory.
-
-    Raises:
-        RunError: it is not known.
-    """
-    run = RunDirectory(path, writable=False)
-    recipe, started = run.read_json("recipe.json"), run.read_json("run.json")
-    if not recipe or not started:
-        raise RunError(str(path), "no recipe.json or run.json", expected="a run directory")
-    return TeacherSection(**{**recipe["teacher"], "model": started.get("teacher") or recipe["teacher"]["model"]})

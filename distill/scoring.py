@@ -11,11 +11,10 @@ import torch
 from accelerate import Accelerator, PartialState
 
 from distill.encode import Vectors, encode, speed_up
-from distill.errors import ModelError, RunError
 from distill.evaluate import EncodeTexts, Score, evaluate, store_replicates, with_replicates
 from distill.models import encoder_digest, load_model
-from distill.recipe.values import is_path
-from distill.rundir import RunDirectory, model_folder, teacher_section
+from distill.named_models import teacher_section
+from distill.rundir import RunDirectory
 from distill.store import VectorStore
 from distill.teacher import Teacher, load_teacher, stored_vectors
 from distill.testsets import TestSet, load_suites
@@ -40,7 +39,7 @@ def score_before(
             models: dict[str, EncodeTexts] = {"teacher": teacher.vectors, "untrained": partial(encode, student)}
             for name, model in baselines.items():
                 models[name] = _loaded_when_used(f"evaluation.baselines.{name}", model, accelerator.device)
-            scores = evaluate(models, sets, teacher="teacher")
+            scores = evaluate(models, sets, teacher=teacher.vectors)
             store_replicates(run.path / "scores_before.npz", scores)
             run.write_json("scores_before.json", {"scores": [score.as_dict() for score in scores]})
         else:
@@ -51,8 +50,7 @@ def score_before(
 
 def score_student(teacher: Teacher, student: SentenceTransformer, sets: Sequence[TestSet]) -> list[Score]:
     """Return the scores of the student."""
-    models: dict[str, EncodeTexts] = {"teacher": teacher.vectors, "student": partial(encode, student)}
-    return [score for score in evaluate(models, sets, teacher="teacher") if score.model == "student"]
+    return evaluate({"student": partial(encode, student)}, sets, teacher=teacher.vectors)
 
 
 def _loaded_when_used(where: str, name: str, device: torch.device) -> EncodeTexts:
@@ -68,36 +66,29 @@ def _loaded_when_used(where: str, name: str, device: torch.device) -> EncodeText
 
 
 def score_models(
-    names: Sequence[str], suites: Sequence[str], pairs: Sequence[str] | None, *, run: Path | None = None
+    sources: Mapping[str, str], suites: Sequence[str], pairs: Sequence[str] | None, *, teacher_of: Path | None = None
 ) -> list[Score]:
-    """Return the scores of some models, each under the name of its column.
+    """Return the scores of some models.
 
     Args:
-        names: Hub ids, folders of models, or run directories; `teacher` and `untrained` are those of `run`. With
-            `teacher`, the distance to its English vectors is a score of the others.
+        sources: column → folder or Hub id.
         suites: suites by name, files or folders of `en-uk.tsv` files, or declarations.
         pairs: language pairs to score, None for all.
-        run: a run directory.
+        teacher_of: the run whose teacher the column `teacher` is; the distance to its English vectors is then a score
+            of the others.
 
     Raises:
         DistillError: there is no such model, suite or pair.
     """
-    models: dict[str, EncodeTexts] = {}
-    for name in names:
-        column = name if Path(name).name in models else Path(name).name
-        models[column] = _model(name, run)
-    return evaluate(models, load_suites(suites, None, pairs), teacher="teacher" if "teacher" in models else None)
-
-
-def _model(name: str, run: Path | None) -> EncodeTexts:
-    """Return a function from texts to vectors of a model as a user names it."""
     device = PartialState().device
-    if name in ("teacher", "untrained") and run is None:
-        raise RunError(name, "no run directory among the models, and none in --runs", hint="name a run directory")
-    if name == "teacher" and run is not None:
-        section = teacher_section(run)
-        return lambda texts: load_teacher(section, device).vectors(texts)
-    folder = run / "untrained" if name == "untrained" and run is not None else model_folder(name)
-    if is_path(str(folder)) and not folder.is_dir():
-        raise ModelError(f"model: {name}", "no such folder", expected="a model's folder, a run directory or a Hub id")
-    return _loaded_when_used("model", str(folder) if folder.is_dir() else name, device)
+    models = {column: _loaded_when_used("model", source, device) for column, source in sources.items()}
+    teacher = None
+    if teacher_of is not None:
+        teacher = models["teacher"] = _teacher_of(teacher_of, device)
+    return evaluate(models, load_suites(suites, None, pairs), teacher=teacher)
+
+
+def _teacher_of(run: Path, device: torch.device) -> EncodeTexts:
+    """Return what gives the vectors of a run's teacher, with the pooling and prompt of its recipe."""
+    section = teacher_section(run)
+    return lambda texts: load_teacher(section, device).vectors(texts)

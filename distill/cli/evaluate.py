@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from distill.cli.hub import find_distribution, go_offline_if_cut_off, quiet_libraries
+from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
 from distill.cli.mteb import evaluate_on_mteb
-from distill.cli.output import output_file, write_json
+from distill.cli.output import output_file, show, write_json
 from distill.errors import DistillError
 
 PATH = click.Path(path_type=Path)
@@ -92,65 +92,60 @@ def evaluate_command(
     Every score comes with its 95 % bootstrap interval; the best model of each line is marked, and those that cannot
     be told from it.
     """
-    if leakage_recipe:
-        given = click.get_current_context().get_parameter_source("suites") != ParameterSource.DEFAULT
-        return show_leakage(leakage_recipe, suites if given else None, json_file, markdown_file)
     from distill.languages import parse_pair
-    from distill.rundir import is_run, latest_run
+
+    wanted = ["-".join(parse_pair(pair, where="--pairs")) for pair in pairs.split(",")] if pairs is not None else None
+    if leakage_recipe:
+        refuse("--leakage", "models", "pairs", "against", "all_metrics", "mteb", "languages", "mteb_output", "runs")
+        return show_leakage(leakage_recipe, suites if is_given("suites") else None, json_file, markdown_file)
+    from distill.named_models import column_names, latest_run, model_source, named_run
     from distill.testsets import hub_sets
 
-    wanted = ["-".join(parse_pair(pair, where="--pairs")) for pair in pairs.split(",")] if pairs else None
-    if mteb is not None or languages:
-        if click.get_current_context().get_parameter_source("suites") is not ParameterSource.DEFAULT:
-            raise DistillError(
-                "--suite", "MTEB is scored instead of suites", hint="score them in a command of their own"
-            )
-        sys.exit(
-            evaluate_on_mteb(
-                [*(models or [str(latest_run(runs))]), *against],
-                names=mteb,
-                languages=languages,
-                pairs=wanted,
-                output=mteb_output,
-                json_file=json_file,
-                markdown_file=markdown_file,
-            )
-        )
-    models = models or (str(latest_run(runs)),)
-    run = next((Path(name) for name in (*models, *against) if is_run(Path(name))), None)
-    if run is None and {"teacher", "untrained"} & {*models, *against}:
-        run = latest_run(runs)
-    go_offline_if_cut_off([*models_of_the_hub([*models, *against], run), *hub_sets(suites)])
+    columns = column_names([*(models or [str(latest_run(runs))]), *against])
+    run = named_run(list(columns.values()), runs)
+    sources = {column: model_source(name, run) for column, name in columns.items()}
+    if mteb is not None or languages is not None:
+        refuse("--mteb and --languages", "suites", "all_metrics")
+        files = (json_file, markdown_file)
+        sys.exit(evaluate_on_mteb(sources, mteb, languages, wanted, output=mteb_output, files=files))
+    refuse("suites", "mteb_output")
+    go_offline_if_cut_off([*sources.values(), *hub_sets(suites)])
     quiet_libraries()
-    from rich.console import Console
-
     from distill.report import difference_markdown, difference_table, score_markdown, score_table
     from distill.scoring import score_models
 
-    scores = score_models([*models, *against], suites, wanted, run=run)
-    columns = list(dict.fromkeys(score.model for score in scores))
-    compared = [(one, other) for one in columns[: len(models)] for other in columns[len(models) :]]
-    console = Console()
-    console.print(score_table(scores, columns, all_metrics=all_metrics))
+    teacher_of = run if columns.get("teacher") == "teacher" else None
+    scores = score_models(sources, suites, wanted, teacher_of=teacher_of)
+    own, others = list(columns)[: len(columns) - len(against)], list(columns)[len(columns) - len(against) :]
+    compared = [(one, other) for one in own for other in others]
+    show(score_table(scores, list(columns), all_metrics=all_metrics))
     for one, other in compared:
-        console.print(difference_table(scores, one, other, all_metrics=all_metrics))
+        show(difference_table(scores, one, other, all_metrics=all_metrics))
     if json_file:
         write_json(json_file, {"scores": [score.as_dict() for score in scores]})
     if markdown_file:
-        parts = [score_markdown(scores, columns, all_metrics=all_metrics)]
+        parts = [score_markdown(scores, list(columns), all_metrics=all_metrics)]
         parts += [difference_markdown(scores, one, other, all_metrics=all_metrics) for one, other in compared]
         markdown_file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def models_of_the_hub(names: Sequence[str], run: Path | None) -> list[str]:
-    """Return the models that may have to come from the Hub."""
-    from distill.rundir import teacher_section
+def is_given(parameter: str) -> bool:
+    """Return whether the user gave a parameter of the current command."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source not in (ParameterSource.DEFAULT, None) and bool(click.get_current_context().params[parameter])
 
-    found = [name for name in names if name not in ("teacher", "untrained") and not Path(name).is_dir()]
-    if "teacher" in names and run is not None:
-        section = teacher_section(run)
-        found += [] if section.package and find_distribution(section.package) else [section.model]
-    return found
+
+def refuse(what: str, *parameters: str) -> None:
+    """Refuse parameters that mean nothing beside what is asked for.
+
+    Raises:
+        DistillError: one of them is given.
+    """
+    for parameter in filter(is_given, parameters):
+        option = (
+            "MODELS" if parameter == "models" else f"--{parameter.rstrip('s') if parameter == 'suites' else parameter}"
+        )
+        raise DistillError(option.replace("_", "-"), f"does not go with {what}", hint="use a command of its own")
 
 
 def show_leakage(path: Path, suites: Sequence[str] | None, json_file: Path | None, markdown_file: Path | None) -> None:
@@ -158,7 +153,10 @@ def show_leakage(path: Path, suites: Sequence[str] | None, json_file: Path | Non
     from distill.recipe import load_recipe
 
     recipe = load_recipe(path)
-    go_offline_if_cut_off([corpus.hub for corpus in recipe.corpora.values() if corpus.hub])
+    from distill.testsets import hub_sets
+
+    corpora = [corpus.hub for corpus in recipe.corpora.values() if corpus.hub]
+    go_offline_if_cut_off([*corpora, *hub_sets(suites or recipe.evaluation.suites)])
     quiet_libraries()
     from rich.console import Console
 

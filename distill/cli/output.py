@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from distill.errors import StorageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+MOST_COLUMNS = 1_000
 
 
 def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
@@ -24,6 +29,21 @@ def output_file(ctx: click.Context, parameter: click.Parameter, value: Path | No
         if value.is_dir() or not os.access(value if value.exists() else value.parent, os.W_OK):
             raise StorageError(str(value), "cannot be written", hint="name another file")
     return value
+
+
+def show(table: RenderableType) -> None:
+    """Print a table, as wide as it must be: no value is cut on a narrow terminal or in a file."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    console = Console()
+    parts = getattr(table, "renderables", [table])
+    widest = console.options.update(max_width=MOST_COLUMNS)
+    width = max(
+        (Measurement.get(console, widest, part).maximum for part in parts if isinstance(part, Table)), default=0
+    )
+    Console(width=max(console.width, width)).print(table)
 
 
 def write_json(path: Path, content: Any) -> None:

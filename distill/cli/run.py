@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from distill.cli.hub import go_offline_if_cut_off, hub_names, quiet_libraries
+from distill.cli.output import show
 
 if TYPE_CHECKING:
     from distill.pipeline import Outcome
@@ -103,8 +104,8 @@ def show_outcome(outcome: Outcome) -> None:
 
     console = Console()
     if outcome.corpora:
-        console.print(corpora_table(outcome.corpora))
-    console.print(score_table(outcome.scores, columns(outcome.scores)))
+        show(corpora_table(outcome.corpora))
+    show(score_table(outcome.scores, columns(outcome.scores)))
     for name, value in outcome.facts.items():
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
     console.print(
@@ -124,7 +125,7 @@ def show_plan(plan: Plan) -> None:
     from distill.report import corpora_table
 
     console = Console()
-    console.print(corpora_table(plan.corpora))
+    show(corpora_table(plan.corpora))
     lines = [
         "student: {parameters:,} parameters, {vocabulary:,} pieces, {dimension} dimensions".format(**plan.sizes),
         f"teacher vectors to compute: {plan.vectors:,}, about {duration(plan.vectors_seconds)}",

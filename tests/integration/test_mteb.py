@@ -88,4 +88,4 @@ def test_mistakes_are_named(distill: CommandServer, tiny_teacher: Path) -> None:
     assert 'did you mean "Tatoeba"?' in unknown.errors
     both = distill.run("eval", tiny_teacher, "--mteb", "Tatoeba", "--suite", "everyday")
     assert both.code == 2
-    assert "--suite: MTEB is scored instead of suites" in both.errors
+    assert "--suite: does not go with --mteb" in both.errors

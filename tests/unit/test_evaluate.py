@@ -96,16 +96,25 @@ def test_classification_by_hand() -> None:
 def test_a_student_is_compared_with_the_teachers_english_vectors() -> None:
     models = {"teacher": Encoder(), "student": Encoder(scale=2.0)}
     other = BitextSet("numbers", "uk-da", ("один",), ("два",))
-    found = by_name(evaluate(models, [NUMBERS, LIKENESS, other], teacher="teacher"))
+    found = by_name(evaluate(models, [NUMBERS, LIKENESS, other], teacher=models["teacher"]))
     # (1.6, 1.2) to (1, 0); (0.56, 1.92) to (0, 1); (-2.4, 3.2) to (-1, 0)
     assert found["student", "numbers", "en-uk", "mse"] == pytest.approx((1.8 + 1.16 + 12.2) / 3, rel=1e-6)
     assert [key for key in found if key[3] == "mse"] == [("student", "numbers", "en-uk", "mse")]
 
 
+def test_a_model_of_another_dimension_has_no_distance_to_the_teacher() -> None:
+    def longer(texts: Sequence[str]) -> np.ndarray:
+        return np.pad(Encoder()(texts), ((0, 0), (0, 1)))
+
+    found = by_name(evaluate({"m": Encoder(2.0), "longer": longer}, [NUMBERS], teacher=Encoder()))
+    assert [key[0] for key in found if key[3] == "mse"] == ["m"]
+    assert found["longer", "numbers", "en-uk", "accuracy_forward"] == 1.0
+
+
 @pytest.mark.parametrize("teacher", [None, "a"])
 def test_every_sentence_is_encoded_once_by_each_model(teacher: str | None) -> None:
     models = {"a": Encoder(), "b": Encoder()}
-    scores = evaluate(models, [NUMBERS, LIKENESS, LIKENESS], teacher=teacher)
+    scores = evaluate(models, [NUMBERS, LIKENESS, LIKENESS], teacher=models[teacher] if teacher else None)
     for model in models.values():
         assert sorted(model.asked) == sorted(VECTORS)
     assert {score.n for score in scores if score.suite == "numbers"} == {3}
@@ -134,7 +143,7 @@ def noisy_sets(n: int = 40) -> tuple[list[TestSet], Encoder]:
 
 def test_every_score_has_an_interval_around_it_and_replicates_about_it() -> None:
     sets, encoder = noisy_sets()
-    scores = evaluate({"teacher": encoder, "m": encoder}, sets, teacher="teacher")
+    scores = evaluate({"teacher": encoder, "m": lambda texts: encoder(texts)}, sets, teacher=encoder)
     assert len({score.metric for score in scores}) == 4 + 6 + 1 + 4 + 2
     for score in scores:
         assert score.low is not None
@@ -147,7 +156,7 @@ def test_every_score_has_an_interval_around_it_and_replicates_about_it() -> None
 
 
 def test_scores_are_made_again_from_their_json() -> None:
-    scores = evaluate({"teacher": Encoder(), "m": Encoder()}, [NUMBERS, LIKENESS], teacher="teacher")
+    scores = evaluate({"m": Encoder()}, [NUMBERS, LIKENESS], teacher=Encoder())
     lines = json.loads(json.dumps([score.as_dict() for score in scores]))
     assert [Score(**line) for line in lines] == scores
     assert "replicates" not in lines[0]
@@ -156,7 +165,7 @@ def test_scores_are_made_again_from_their_json() -> None:
 
 
 def test_replicates_are_stored_beside_the_scores(tmp_path: Path) -> None:
-    scores = evaluate({"teacher": Encoder(), "m": Encoder()}, [NUMBERS, LIKENESS], teacher="teacher")
+    scores = evaluate({"m": Encoder()}, [NUMBERS, LIKENESS], teacher=Encoder())
     plain = [Score(**score.as_dict()) for score in scores]
     assert with_replicates(plain, tmp_path / "scores.npz") == plain
     store_replicates(tmp_path / "scores.npz", scores)

@@ -117,7 +117,7 @@ def _forget() -> None:
 
 @pytest.fixture(scope="module")
 def model(tiny_teacher: Path) -> MtebModel:
-    """Return the tiny teacher under the name of its folder's parent."""
+    """Return the tiny teacher."""
     return load_mteb_model("tiny", str(tiny_teacher))
 
 
@@ -235,7 +235,7 @@ def test_data_that_are_not_stored_and_cannot_be_asked_for(tmp_path: Path, model:
 def test_mtebs_own_tools_read_the_results(tmp_path: Path, model: MtebModel) -> None:
     outcome = score_tasks([model], [LocalSts(), LocalBitext()], tmp_path)
     [result] = mteb.ResultCache(tmp_path).load_results(models=[model.name]).model_results
-    assert (result.model_name, result.model_revision) == ("local/model", model.revision)
+    assert (result.model_name, result.model_revision) == ("local/tiny", model.revision)
     means = {found.task_name: found.get_score() for found in result.task_results}
     for task in ("LocalSts", "LocalBitext"):
         values = [score.value for score in outcome.scores if score.suite == task]
@@ -246,7 +246,7 @@ def test_results_of_different_models_of_one_name_do_not_mix(tmp_path: Path, tiny
     def student(change: Callable[[SentenceTransformer], Any]) -> tuple[str, str]:
         model = SentenceTransformer(str(tiny_teacher), device="cpu")
         change(model)
-        return identity(model, str(tiny_teacher))
+        return identity(model, str(tiny_teacher), "m")
 
     def train(model: SentenceTransformer) -> None:
         next(model.parameters()).data[0, 0] += 0.5
@@ -260,17 +260,17 @@ def test_results_of_different_models_of_one_name_do_not_mix(tmp_path: Path, tiny
         lambda model: model.tokenizer.add_tokens(["zzz"]),
     ]
     identities = [student(change) for change in changes]
-    assert {name for name, _ in identities} == {"local/model"}
+    assert {name for name, _ in identities} == {"local/m"}
     assert len({revision for _, revision in identities}) == len(changes)
     assert student(changes[0]) == identities[0]
-    assert load_mteb_model("run", str(tiny_teacher.parent)).revision == identities[0][1]
-    assert load_mteb_model("run", str(tiny_teacher.parent)).name == f"local/{tiny_teacher.parent.name}"
+    loaded = load_mteb_model("a run", str(tiny_teacher))
+    assert (loaded.name, loaded.revision) == ("local/a-run", identities[0][1])
 
 
 def test_prompts_are_the_models_own(tmp_path: Path, tiny_teacher: Path, caplog: pytest.LogCaptureFixture) -> None:
     def scores(prompts: dict[str, str]) -> dict[tuple[str, str, str], float]:
         model = SentenceTransformer(str(tiny_teacher), device="cpu", prompts=prompts)
-        found = MtebModel("m", *identity(model, str(tiny_teacher)), model)
+        found = MtebModel("m", *identity(model, str(tiny_teacher), "m"), model)
         return by_place(score_tasks([found], [LocalSts()], tmp_path).scores)
 
     def own(prompt: str) -> float:
