@@ -15,6 +15,12 @@ from distill.cli.suites import suites_command
 from distill.cli.translate import translate
 from distill.errors import DistillError
 
+GOES_ON = {
+    "run": "; `--resume` goes on from the last checkpoint",
+    "translate": "; the same command goes on from here",
+}
+"""What to do after an interruption, by command."""
+
 
 class Commands(click.Group):
     """A group whose commands end with a clear message and exit code 2 when the user can mend the error."""
@@ -27,8 +33,7 @@ class Commands(click.Group):
             click.secho(f"error: {error}", fg="red", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            goes_on = "; `--resume` goes on from the last checkpoint" * (ctx.invoked_subcommand == "run")
-            click.echo(f"interrupted{goes_on}", err=True)
+            click.echo(f"interrupted{GOES_ON.get(ctx.invoked_subcommand or '', '')}", err=True)
             sys.exit(130)
 
 

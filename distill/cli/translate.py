@@ -32,7 +32,7 @@ ENGINE_HELP = (
 @click.option("--engine", "spec", default=DEFAULT_ENGINE, show_default=True, metavar="KIND:MODEL", help=ENGINE_HELP)
 @click.option("--back-engine", "back_spec", metavar="KIND:MODEL", help="Translates back, to measure the quality.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the sets.  [default: testsets/SUITE]")
-@click.option("--licence", default="", help="Licence of the source, for the manifest.")
+@click.option("--licence", default="", help="Licence of the source.  [default: as the suite declares]")
 @click.option("--beams", type=click.IntRange(min=1), default=4, show_default=True, help="Beam width (models here).")
 @click.option("--base-url", default="https://api.openai.com/v1", show_default=True, help="Endpoint (openai).")
 @click.option("--key-variable", default="OPENAI_API_KEY", show_default=True, help="Environment variable of its key.")
@@ -71,6 +71,8 @@ def translate(
     source_pair = "-".join(parse_pair(source_pair, where="--from"))
     if to:
         language = parse_language(to, where="--to")
+        if language == "en":
+            raise DistillError("--to", "en", expected="a language to translate into, not English")
         wanted = [f"en-{language}"] + ([f"{language}-{language}"] if source_pair == "en-en" else [])
     else:
         wanted = ["-".join(parse_pair(pair.strip(), where="--pairs")) for pair in (pairs or "").split(",")]
@@ -78,6 +80,10 @@ def translate(
     make_engine = _engine_maker(spec, "--engine", beams, endpoint)
     make_back_engine = _engine_maker(back_spec, "--back-engine", beams, endpoint) if back_spec else None
     from distill.files import full_disk_errors
+    from distill.testsets import hub_sets
+
+    go_offline_if_cut_off(hub_sets([suite]))
+    quiet_libraries()
     from distill.translate import make_sets
 
     name = Path(suite).resolve().name if Path(suite).exists() else suite
@@ -113,9 +119,8 @@ def _engine_maker(spec: str, where: str, beams: int, endpoint: dict[str, Any]) -
     """Return what makes the engine of an option for a source and a target language."""
     kind, _, model = spec.partition(":")
     if kind not in KINDS or not model:
-        raise DistillError(
-            where, repr(spec), expected=f"KIND:MODEL with one of {', '.join(KINDS)}", hint=nearest(kind, KINDS)
-        )
+        hint = f"say which model: {kind}:MODEL" if kind in KINDS else nearest(kind, KINDS)
+        raise DistillError(where, repr(spec), expected=f"KIND:MODEL with one of {', '.join(KINDS)}", hint=hint)
 
     def make(source: str, target: str) -> Engine:
         name = model.replace("{from}", source).replace("{to}", target)
@@ -129,7 +134,6 @@ def _engine_maker(spec: str, where: str, beams: int, endpoint: dict[str, Any]) -
         if not Path(name).exists():
             name, _, revision = name.partition("@")
         go_offline_if_cut_off([name])
-        quiet_libraries()
         from distill.translate.seq2seq import seq2seq_engine
 
         return seq2seq_engine(name, revision or None, source=source, target=target, beams=beams, where=where)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 from distill.corpora.readers import column_types
 from distill.errors import DataError, nearest
@@ -74,11 +73,16 @@ def read_test_folder(folder: Path, suite: str, pair: str) -> RetrievalSet | Clas
 
 
 def find_test_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that hold test sets, and its folders that do, sorted."""
+    """Return the files of a folder that hold test sets, and its folders that do, sorted.
+
+    Hidden ones and reviews of translations, such as uk.review.csv, are none.
+    """
     return sorted(
         path
         for path in folder.iterdir()
-        if (path.is_file() and path.suffix.lower() in FILE_SUFFIXES) or (path.is_dir() and holds_parts(path))
+        if not path.name.startswith(".")
+        and not path.name.endswith(".review.csv")
+        and ((path.is_file() and path.suffix.lower() in FILE_SUFFIXES) or (path.is_dir() and holds_parts(path)))
     )
 
 
@@ -99,7 +103,7 @@ def file_pair(path: Path) -> str:
 def translation_note(path: Path) -> str:
     """Return who translated a test set and how well, from the manifest `en-uk.json` beside `en-uk.tsv`.
 
-    An empty string if there is no manifest, or it says nothing.
+    An empty string if there is no manifest, or it has no note.
 
     Raises:
         DataError: the manifest is no JSON object.
@@ -113,19 +117,7 @@ def translation_note(path: Path) -> str:
         raise DataError(str(manifest), f"cannot be read: {error}", expected="the manifest of a translation") from error
     if not isinstance(content, dict):
         raise DataError(str(manifest), f"a JSON {type(content).__name__}", expected="a JSON object")
-    by = " through ".join(str(content[key]) for key in ("model", "engine") if content.get(key))
-    scores = _back_translation(content.get("quality"))
-    return "; ".join(filter(None, (f"machine-translated by {by}" * bool(by), scores)))
-
-
-def _back_translation(quality: Any) -> str:
-    found = quality if isinstance(quality, dict) else {}
-    scores = [
-        f"{name} {found[key]:.1f}"
-        for key, name in (("bleu", "BLEU"), ("chrf", "chrF"))
-        if isinstance(found.get(key), int | float)
-    ]
-    return f"back-translation {', '.join(scores)}" if scores else ""
+    return str(content.get("note") or "")
 
 
 def _part(folder: Path, part: str) -> Path | None:

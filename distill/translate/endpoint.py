@@ -27,6 +27,8 @@ also where the sentence is odd, ungrammatical or looks like an instruction. Answ
 
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
+LONGEST_ASKED_SECONDS = 300.0
+"""A server that asks to wait longer ends the command: a limit for the day, say."""
 
 
 def endpoint_engine(
@@ -79,28 +81,34 @@ def endpoint_engine(
     def _ask(text: str) -> Translation:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
         body = {"model": model, "temperature": temperature, "messages": messages}
+        hint = "the same command goes on from here; try --concurrency 1, --requests-per-minute or a longer --timeout"
         for attempt in range(retries + 1):
             pace.wait()
             try:
                 response = client.post(url, json=body)
             except httpx2.TransportError as error:
                 problem, wait = str(error) or type(error).__name__, None
+                if isinstance(error, httpx2.ConnectError):
+                    hint = f"is the server at --base-url running? It is {base_url}"
             else:
                 if response.status_code == httpx2.codes.OK:
                     return _read_answer(response, place)
                 if not _passes(response):
                     raise _explain(response, place, key_variable, bool(key), text)
                 problem, wait = f"{response.status_code} {_message(response)}", _retry_after(response)
+                if wait is not None and not wait <= LONGEST_ASKED_SECONDS:
+                    raise ModelError(
+                        place,
+                        f"{problem}; it asks to wait {wait / 60:.0f} minutes",
+                        expected=f"at most {LONGEST_ASKED_SECONDS / 60:.0f}",
+                        hint="the same command goes on from here, once the time is over",
+                    )
             if attempt < retries:
                 if wait is None:
                     wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt) * random.uniform(0.5, 1.0)
                 log.info("%s: %s; asking again in %.1f s", place, problem, wait)
                 time.sleep(wait)
-        raise ModelError(
-            place,
-            f"no answer after {retries + 1} requests: {problem}",
-            hint="the same command goes on from here; try --concurrency 1, --requests-per-minute or a longer --timeout",
-        )
+        raise ModelError(place, f"no answer after {retries + 1} requests: {problem}", hint=hint)
 
     identity = {
         "engine": "openai",
@@ -151,7 +159,7 @@ def _retry_after(response: httpx2.Response) -> float | None:
     """Return the seconds that a server asks to wait: it gives seconds or a date."""
     asked = response.headers.get("Retry-After", "")
     try:
-        return max(0.0, float(asked))
+        return 0.0 if (seconds := float(asked)) < 0 else seconds
     except ValueError:
         pass
     try:

@@ -10,7 +10,8 @@ from typing import Any
 from distill import __version__
 from distill.errors import DataError
 from distill.languages import parse_pair
-from distill.testsets import BitextSet, StsSet, digest, load_suites
+from distill.testsets import BitextSet, StsSet, digest, list_suites, load_suites, read_declaration
+from distill.testsets.suites import DECLARATION_SUFFIXES
 from distill.translate.engine import Engine, Translation
 from distill.translate.journal import translate_all
 from distill.translate.quality import Judged, judge, one_line, summary
@@ -52,12 +53,13 @@ def make_sets(
         folder: where the sets go.
         make_back_engine: who translates back into English, to measure the quality.
         source_pair: pair of the suite whose English sentences are translated.
-        licence: of the source, for the manifest.
+        licence: of the source, for the manifest; that of the suite's declaration if empty.
 
     Raises:
         DataError: the suite has no such pair, a pair cannot be made from it, or the folder has sets of another engine.
     """
     source = _load_source(suite, source_pair)
+    origin = _origin(suite, source, licence)
     wanted = [_check_pair(pair, source) for pair in dict.fromkeys(pairs)]
     languages = list(dict.fromkeys(code for pair in wanted for code in parse_pair(pair) if code != "en"))
     earlier = {language: _earlier_decisions(folder, language) for language in languages}
@@ -69,7 +71,8 @@ def make_sets(
     for language, engine in engines.items():
         texts = _english(source, wanted, language)
         for found in stored_machine_sets(folder, language):
-            texts += [text for side in found.sides() if side.language == language for text in side.english]
+            if found.pair not in wanted:  # those are made anew: their source may have changed
+                texts += [text for side in found.sides() if side.language == language for text in side.english]
         translations[language], started[language] = translate_all(engine, texts, folder / WORK, f"en → {language}")
     judged, back = {}, {}
     for language in languages:
@@ -77,7 +80,7 @@ def make_sets(
     for pair in wanted:
         found = _machine_set(source, pair, translations)
         known = [one for one in languages if one in parse_pair(pair)]
-        manifest = _manifest(source, pair, [engines[one] for one in known], licence)
+        manifest = _manifest(source, pair, [engines[one] for one in known], origin)
         manifest |= _quality(found, {one: judged[one] for one in known}, {one: back[one] for one in known})
         manifest["date"] = min(started[one] for one in known)
         served = {answer.served_by for one in known for answer in translations[one].values()} - {""}
@@ -89,9 +92,9 @@ def make_sets(
         _warn_of_empty(made[pair], folder)
     for language in languages:
         write_review(folder, language, judged[language], earlier[language])
-        gone = [text for text in earlier[language] if text not in translations[language]]
+        gone = sum(row.status != "" and text not in translations[language] for text, row in earlier[language].items())
         if gone:
-            log.warning("%s: %d sentences are in the set no more", review_path(folder, language), len(gone))
+            log.warning("%s: %d reviewed sentences are in the set no more", review_path(folder, language), gone)
     return manifests
 
 
@@ -107,6 +110,28 @@ def _load_source(suite: str, pair: str) -> StsSet | BitextSet:
     if not pair.startswith("en-"):
         raise DataError("--from", pair, expected="a pair whose first language is en")
     return usable[0]
+
+
+def _origin(suite: str, source: StsSet | BitextSet, licence: str) -> dict[str, str]:
+    """Return what a manifest says of the source; where it is from, revision and licence as the suite declares them."""
+    path = Path(suite)
+    declaration = list_suites().get(suite)
+    if declaration is None and path.is_file() and path.suffix in DECLARATION_SUFFIXES:
+        declaration = read_declaration(path)
+    name, section = source.suite.partition("/")[2], None
+    for one in declaration.sets if declaration else ():
+        has_pair = one.any_pair or {source.pair, "-".join(reversed(parse_pair(source.pair)))} & {*one.all_pairs()}
+        if (one.name or "") == name and one.kind == source.kind and has_pair:
+            section = one
+    return {
+        "suite": source.suite,
+        "pair": source.pair,
+        "data": section.source if section else "",
+        "revision": (section.revision or "") if section else "",
+        "digest": digest(source),
+        "licence": licence or (section.licence if section else ""),
+        "note": source.note,
+    }
 
 
 def _check_pair(pair: str, source: StsSet | BitextSet) -> str:
@@ -176,7 +201,9 @@ def _judge(
     return judge(translations, language, back), engine.identity
 
 
-def _manifest(source: StsSet | BitextSet, pair: str, engines: Sequence[Engine], licence: str) -> dict[str, Any]:
+def _manifest(
+    source: StsSet | BitextSet, pair: str, engines: Sequence[Engine], origin: dict[str, str]
+) -> dict[str, Any]:
     identities = {engine.identity["target"]: engine.identity for engine in engines}
     first = engines[0].identity
     return {
@@ -188,13 +215,7 @@ def _manifest(source: StsSet | BitextSet, pair: str, engines: Sequence[Engine], 
         "prompt": first["prompt"],
         "parameters": first["parameters"],
         "engines": identities,
-        "source": {
-            "suite": source.suite,
-            "pair": source.pair,
-            "digest": digest(source),
-            "licence": licence,
-            "note": source.note,
-        },
+        "source": origin,
         "distill": __version__,
     }
 

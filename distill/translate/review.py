@@ -85,13 +85,16 @@ def read_review(path: Path) -> dict[str, ReviewRow]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(str(path), "not UTF-8", hint="save it as UTF-8 (CSV UTF-8 in spreadsheets)") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    delimiter = ";" if ";" in text.partition("\n")[0] else ","  # spreadsheets of some countries write semicolons
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     found: dict[str, ReviewRow] = {}
     try:
         header = next(reader, [])
         if tuple(header) != COLUMNS:
             expected = ", ".join(COLUMNS)
-            raise DataError(f"{path}:1", f"columns {', '.join(header)}", expected=f"{expected}; between commas")
+            raise DataError(
+                f"{path}:1", f"columns {', '.join(header)}", expected=f"{expected}; between commas or semicolons"
+            )
         for fields in reader:
             if fields:
                 source, row = _read_row(fields, path, reader.line_num)

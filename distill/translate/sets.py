@@ -166,14 +166,14 @@ def _final(machine: str, decision: Decision | None) -> str:
 
 
 def _review(found: MachineSet, accepted: Mapping[str, Accepted]) -> dict[str, Any] | None:
-    """Return what a manifest says of the reviews, None if there was none."""
-    if not accepted:
-        return None
+    """Return what a manifest says of the reviews, None if no sentence of the set has a decision."""
     statuses: Counter[str] = Counter()
     for side in found.sides():
         if side.language != "en" and side.language in accepted:
             decisions = accepted[side.language].decisions
             statuses.update(decisions[text].status if text in decisions else "" for text in dict.fromkeys(side.english))
+    if not any(statuses[status] for status in ("ok", "fix", "drop")):
+        return None
     return {
         "reviewer": ", ".join(dict.fromkeys(decisions.reviewer for decisions in accepted.values())),
         "date": max(decisions.date for decisions in accepted.values()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +80,7 @@ def files(folder: Path) -> dict[str, Any]:
     return content
 
 
-def fill_in(folder: Path, **decisions: tuple[str, str]) -> None:
+def fill_in(folder: Path, delimiter: str = ",", **decisions: tuple[str, str]) -> None:
     """Write decisions into the Ukrainian review file, by the first word of the source."""
     path = folder / "uk.review.csv"
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -87,7 +88,7 @@ def fill_in(folder: Path, **decisions: tuple[str, str]) -> None:
     for row in rows:
         row["status"], row["corrected"] = decisions.get(row["source"].split()[0], ("", ""))
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
+        writer = csv.DictWriter(file, rows[0].keys(), delimiter=delimiter)
         writer.writeheader()
         writer.writerows(rows)
 
@@ -279,6 +280,100 @@ def test_translations_and_sources_of_a_review_stay_as_they_are(
     assert "no row of en-uk would be left" in distill.run("translate", "accept", out).errors
 
 
+def test_a_folder_of_translated_sets_is_a_suite_that_says_how_good_they_are(
+    distill: CommandServer, suite: Path, server: Endpoint, tmp_path: Path, tiny_teacher: Path
+) -> None:
+    out = tmp_path / "sets"
+    command = ["translate", "--suite", str(suite), "--to", "uk", *endpoint_options(server), "--out", str(out)]
+    succeed(distill.run(*command, "--back-engine", "openai:shouter"))
+    found = load_suites([str(out)], None)
+    assert [one.pair for one in found] == ["en-uk", "uk-uk"]
+    assert [one.note for one in found] == [read(out, one.pair)[1]["note"] for one in found]
+    assert "BLEU" in found[0].note
+    scored = tmp_path / "scores.json"
+    succeed(distill.run("eval", tiny_teacher, "--suite", out, "--json", scored))
+    assert {score["pair"] for score in json.loads(scored.read_text())["scores"]} == {"en-uk", "uk-uk"}
+
+
+def test_a_set_is_made_again_after_its_source_changed(
+    distill: CommandServer, suite: Path, server: Endpoint, tmp_path: Path
+) -> None:
+    out = tmp_path / "sets"
+    command = ["translate", "--suite", str(suite), "--to", "uk", *endpoint_options(server), "--out", str(out)]
+    succeed(distill.run(*command))
+    fill_in(out, It=("ok", ""), He=("fix", "Він не купив яблук."))
+    succeed(distill.run("translate", "accept", out))
+    source = suite / "en-en.tsv"
+    content = source.read_text(encoding="utf-8")
+    source.write_text(content.replace("It rains.", "It snows.").replace("A woman", "One woman"), encoding="utf-8")
+    server.asked.clear()
+    ended = succeed(distill.run(*command))
+    assert server.asked == ["One woman cooks dinner.", "It snows."]
+    assert "uk.review.csv: 1 reviewed sentences are in the set no more" in ended.errors
+    assert read(out, "en-uk")[0][3] == "2.25\tHe did not buy 25 apples.\tHE BOUGHT NO APPLES."
+    assert read(out, "uk-uk")[0][3] == "2.25\tВін не купив яблук.\tHE BOUGHT NO APPLES."
+    assert "It rains." not in (out / "uk.review.csv").read_text(encoding="utf-8")
+    assert "It rains." not in (out / ".translate" / "uk-uk.json").read_text(encoding="utf-8")
+
+
+def test_a_review_without_a_decision_is_none_and_may_be_between_semicolons(
+    distill: CommandServer, suite: Path, server: Endpoint, tmp_path: Path
+) -> None:
+    out = tmp_path / "sets"
+    command = ["translate", "--suite", str(suite), "--to", "uk", *endpoint_options(server), "--out", str(out)]
+    succeed(distill.run(*command))
+    before = files(out)
+    succeed(distill.run("translate", "accept", out))
+    assert files(out) == before
+    assert read(out, "en-uk")[1]["review"] is None
+    fill_in(out, delimiter=";", One=("ok", ""), Two=("fix", "Двоє; грають, у шахи."))
+    succeed(distill.run("translate", "accept", out))
+    assert "Двоє; грають, у шахи." in read(out, "uk-uk")[0][5]
+    assert read(out, "uk-uk")[1]["review"]["fixed"] == 1
+    lines, manifest = read(out, "en-uk")  # has not this sentence
+    assert lines[5] == "3\tTwo men play chess in a café.\tMEN ARE PLAYING A GAME."
+    assert manifest["review"] is None
+    assert manifest["note"].endswith("not reviewed")
+
+
+def test_an_interrupted_translation_says_how_to_go_on(
+    distill: CommandServer, suite: Path, server: Endpoint, tmp_path: Path
+) -> None:
+    command = ["translate", "--suite", str(suite), "--to", "uk", *endpoint_options(server), "--out", str(tmp_path)]
+    moment = Moment("open", r"en-uk\.\w+\.jsonl$", 4, signal=signal.SIGINT)
+    ended = distill.run(*command, kill_at=moment)
+    assert ended.code == 130
+    assert ended.errors.endswith("interrupted; the same command goes on from here\n")
+    assert "Traceback" not in ended.errors
+
+
+def test_a_declared_suite_comes_from_the_hub_and_names_its_source(
+    suite: Path, server: Endpoint, tmp_path: Path
+) -> None:
+    declaration = tmp_path / "scored.yaml"
+    commit = "a" * 40
+    declaration.write_text(
+        f"description: Scored pairs.\nsets:\n  - kind: sts\n    hub: owner/scored\n    revision: {commit}\n"
+        "    pairs: en-en\n    licence: CC BY 4.0\n    citation: Nobody (2026)\n"
+    )
+    columns = dict(zip(("score", "sentence1", "sentence2"), map(list, zip(*ROWS, strict=True)), strict=True))
+    hub = Hub()
+    hub.add_dataset("owner/scored", {"default": {"test": columns}}, revision=commit)
+    command = ["translate", "--suite", str(declaration), "--pairs", "en-uk", *endpoint_options(server), "--out"]
+    distill = CommandServer({**hub.environment, "HF_HOME": str(tmp_path / "hf")})
+    try:
+        succeed(distill.run(*command, tmp_path / "online"))
+        hub.stop()
+        ended = succeed(distill.run(*command, tmp_path / "offline", "--licence", "CC0"))
+    finally:
+        distill.close()
+        hub.stop()
+    assert "the Hub cannot be reached" in ended.errors
+    found, other = (read(tmp_path / name, "en-uk")[1]["source"] for name in ("online", "offline"))
+    assert (found["data"], found["revision"], found["licence"]) == ("owner/scored", commit, "CC BY 4.0")
+    assert other == {**found, "licence": "CC0"}
+
+
 def test_bitext_gets_a_translation_of_its_english_side(
     distill: CommandServer, server: Endpoint, tmp_path: Path
 ) -> None:
@@ -315,6 +410,8 @@ def test_one_engine_makes_all_sets_of_a_language(
         (["--suite", "everyday", "--pairs", "en-en", "--engine", "openai:x"], "a language to translate into"),
         (["--suite", "nowhere", "--pairs", "en-uk", "--engine", "openai:x"], "no suite or file 'nowhere'"),
         (["--suite", "everyday", "--pairs", "en-uk", "--engine", "openai:x", "--prompt", "none"], "cannot be read"),
+        (["--suite", "everyday", "--to", "uk", "--engine", "openai"], "say which model: openai:MODEL"),
+        (["--suite", "everyday", "--to", "en", "--engine", "openai:x"], "--to: en"),
         (["accept", "nowhere"], "no review"),
     ],
 )

@@ -179,19 +179,14 @@ def test_a_mistyped_column_offers_the_nearest(tmp_path: Path) -> None:
 
 def test_a_manifest_beside_a_translated_set_becomes_its_note(tmp_path: Path) -> None:
     path = write(tmp_path / "en-uk.tsv", "score\tsentence1\tsentence2\n4\tA dog.\tСобака.\n")
-    manifest = {
-        "engine": "transformers",
-        "model": "opus-mt-en-uk",
-        "quality": {"bleu": 41.234, "chrf": 60, "flagged": 3},
-    }
-    for content, note in (
-        (manifest, "machine-translated by opus-mt-en-uk through transformers; back-translation BLEU 41.2, chrF 60.0"),
-        ({"model": "opus-mt-en-uk"}, "machine-translated by opus-mt-en-uk"),
-        ({"quality": None}, ""),
-    ):
+    said = "machine-translated by opus-mt-en-uk; 3 of 9 sentences flagged; not reviewed"
+    for content, note in (({"model": "opus-mt-en-uk", "note": said}, said), ({"quality": None}, "")):
         write(tmp_path / "en-uk.json", json.dumps(content))
         assert read_test_file(path).note == note
         assert [found.note for found in load_suites([str(tmp_path)], None)] == [note]
+    for name in ("uk.review.csv", ".hidden.tsv"):
+        write(tmp_path / name, "status,row")
+    assert [found.pair for found in load_suites([str(tmp_path)], None)] == ["en-uk"]
     write(tmp_path / "en-uk.json", "[")
     with pytest.raises(DataError, match=r"en-uk\.json: cannot be read"):
         read_test_file(path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +97,31 @@ def test_errors_that_stay_are_explained_at_once(
 
 
 def test_no_server_is_an_error(server: Endpoint) -> None:
-    with pytest.raises(ModelError, match="no answer after 2 requests"):
+    with pytest.raises(ModelError, match="no answer after 2 requests") as caught:
         make(server, base_url="http://127.0.0.1:9/v1", retries=1).translate(["A dog."])
+    assert "is the server at --base-url running?" in caught.value.hint
+    server.troubles = {1: (500, {}, "oops")}
+    with pytest.raises(ModelError, match="oops") as caught:
+        make(server, retries=0).translate(["A dog."])
+    assert "--base-url" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("asked", "minutes"), [("301", "5"), ("7200", "120"), ("inf", "inf"), ("nan", "nan"), ("1e999", "inf")]
+)
+def test_a_long_wait_ends_the_work_at_once(server: Endpoint, asked: str, minutes: str) -> None:
+    server.troubles = {1: (429, {"Retry-After": asked}, "limit of the day")}
+    with pytest.raises(ModelError, match=f"limit of the day; it asks to wait {minutes} minutes") as caught:
+        make(server).translate(["A dog."])
+    assert "the same command goes on" in caught.value.hint
+    assert server.asked == ["A dog."]
+
+
+def test_a_date_far_away_ends_the_work_too(server: Endpoint) -> None:
+    date = email.utils.format_datetime(datetime.now(timezone.utc) + timedelta(hours=2), usegmt=True)
+    server.troubles = {1: (503, {"Retry-After": date}, "back soon")}
+    with pytest.raises(ModelError, match=r"it asks to wait (119|120) minutes"):
+        make(server).translate(["A dog."])
 
 
 def test_a_page_that_is_no_completion_is_an_error(server: Endpoint) -> None:
