@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import langcodes
 
@@ -50,10 +51,12 @@ def spellings(code: str) -> list[str]:
 def parse_pair(text: str, *, where: str = "pair") -> tuple[str, str]:
     """Return the two codes of a pair such as `en-uk`.
 
+    A dash or an underscore in place of the hyphen, and blanks around it, are accepted.
+
     Raises:
         DistillError: `text` is not two language codes joined by a hyphen.
     """
-    parts = text.split("-")
+    parts = re.split("[-–—_]", text)
     if len(parts) != 2:
         raise DistillError(where, f"{text!r} is not a language pair", expected="two codes such as en-uk")
     return parse_language(parts[0], where=where), parse_language(parts[1], where=where)

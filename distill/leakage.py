@@ -11,7 +11,7 @@ import numpy as np
 from distill.corpora import SIDES, Corpus, Matches, SentenceFilter, Side, load_corpora
 from distill.corpora.readers import ROWS_PER_BATCH
 from distill.recipe import Recipe
-from distill.testsets import TestSet, load_suites
+from distill.testsets import COMMAND_LINE, TestSet, load_suites
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,7 +98,7 @@ def recipe_leakage(recipe: Recipe, suites: Sequence[str] | None = None) -> Leaka
         DataError: a corpus or test set is missing or malformed.
     """
     if suites:
-        sets = load_suites(suites, None)
+        sets = load_suites(suites, None, options=COMMAND_LINE)
     else:
         sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
     return leakage(recipe, load_corpora(recipe, SentenceFilter()), sets)

@@ -17,7 +17,7 @@ from distill.named_models import teacher_section
 from distill.rundir import RunDirectory
 from distill.store import VectorStore
 from distill.teacher import Teacher, load_teacher, stored_vectors
-from distill.testsets import TestSet, load_suites
+from distill.testsets import COMMAND_LINE, TestSet, load_suites
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -85,7 +85,7 @@ def score_models(
     teacher = None
     if teacher_of is not None:
         teacher = models["teacher"] = _teacher_of(teacher_of, device)
-    return evaluate(models, load_suites(suites, None, pairs), teacher=teacher)
+    return evaluate(models, load_suites(suites, None, pairs, options=COMMAND_LINE), teacher=teacher)
 
 
 def _teacher_of(run: Path, device: torch.device) -> EncodeTexts:

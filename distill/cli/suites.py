@@ -9,9 +9,10 @@ import click
 from distill.errors import DataError, nearest
 
 if TYPE_CHECKING:
-    from distill.testsets import Declaration, SetSection
+    from distill.testsets import Declaration
 
 PAIRS_SHOWN = 6
+PAIRS_WIDTH = 22
 
 
 @click.command("suites")
@@ -36,20 +37,22 @@ def suites_command(name: str | None) -> None:
 
 
 def list_all(suites: dict[str, Declaration]) -> None:
-    """Print a line for each set of each suite."""
+    """Print each suite with its kinds, pairs and description."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE)
-    for column in ("suite", "kind", "pairs", "licence", "source"):
-        table.add_column(column, no_wrap=column in ("suite", "kind"), overflow="fold")
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("suite", no_wrap=True)
+    table.add_column("kinds", no_wrap=True)
+    table.add_column("pairs", max_width=PAIRS_WIDTH)
+    table.add_column("what it measures")
     for name, declaration in suites.items():
-        for section in declaration.sets:
-            label = f"{name}/{section.name}" if section.name else name
-            table.add_row(label, section.kind, short_pairs(section), section.licence, section.source)
+        kinds = dict.fromkeys(section.kind for section in declaration.sets)
+        table.add_row(name, "\n".join(kinds), short_pairs(declaration), declaration.description)
         table.add_section()
     Console().print(table)
+    click.echo("xx is each language of the suite.\n`distill suites NAME` shows all its pairs, sources and licences.")
 
 
 def show_one(name: str, declaration: Declaration) -> None:
@@ -70,9 +73,10 @@ def show_one(name: str, declaration: Declaration) -> None:
                 click.echo(f"  {key + ':':9} {value}")
 
 
-def short_pairs(section: SetSection) -> str:
-    """Return the pairs of a set as declared, or the first of them."""
-    shown = ", ".join(section.pairs[:PAIRS_SHOWN])
-    more = len(section.pairs) - PAIRS_SHOWN
-    languages = f" ({len(section.languages)} languages)" if section.languages else ""
-    return shown + f" and {more} more" * (more > 0) + languages
+def short_pairs(declaration: Declaration) -> str:
+    """Return the pairs of a suite as declared, or the first of them."""
+    pairs = list(dict.fromkeys(pair for section in declaration.sets for pair in section.pairs))
+    shown = ", ".join(pairs[:PAIRS_SHOWN])
+    more = len(pairs) - PAIRS_SHOWN
+    languages = {code for section in declaration.sets for pair in section.all_pairs() for code in pair.split("-")}
+    return shown + f" and {more} more" * (more > 0) + f" ({len(languages)} languages)"

@@ -13,9 +13,10 @@ from distill.testsets.sets import (
     sentences,
     sentences_by_suite,
 )
-from distill.testsets.suites import hub_sets, list_suites, load_suites
+from distill.testsets.suites import COMMAND_LINE, hub_sets, list_suites, load_suites
 
 __all__ = [
+    "COMMAND_LINE",
     "BitextSet",
     "ClassificationSet",
     "Declaration",

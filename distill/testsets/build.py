@@ -28,11 +28,18 @@ def build_sts(
         note: what a reader should know.
 
     Raises:
-        DataError: a sentence is missing, a score is none or outside its range, or the sides do not match.
+        DataError: a sentence is missing, a score is none or outside its range, all are the same, or the sides do not
+            match.
     """
     first, second = sides
     _check_rows(first)
     gold = _scores(first, columns[2], scores)
+    if len(set(gold)) < 2:
+        raise DataError(
+            first.source,
+            "1 row" if len(gold) == 1 else f"all scores are {gold[0]}",
+            expected="at least two rows with different scores",
+        )
     if first is not second:
         _check_lengths(first, second)
         for row, (one, other) in enumerate(zip(gold, _scores(second, columns[2], scores), strict=True)):

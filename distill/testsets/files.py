@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from distill.corpora.readers import column_types
-from distill.errors import DataError, nearest
+from distill.errors import DataError, DistillError, nearest
 from distill.languages import parse_pair
 from distill.recipe.sections import FILE_SUFFIXES
 from distill.testsets.build import build_bitext, build_classification, build_retrieval, build_sts
@@ -25,15 +25,19 @@ RETRIEVAL_PARTS = ("queries", "corpus", "qrels")
 LABELLED_PARTS = ("train", "test")
 
 
-def read_test_file(path: Path) -> StsSet | BitextSet:
+def read_test_file(path: Path, pair: str | None = None) -> StsSet | BitextSet:
     """Return the test set of a TSV, CSV, parquet or JSONL file named by its pair, such as `ntrex/en-uk.tsv`.
 
     Its columns say what it is: score, sentence1, sentence2 or english, non_english.
 
+    Args:
+        path: the file.
+        pair: its pair, if its name has been read already.
+
     Raises:
         DataError: the name is no pair, or a row is malformed; with file and line.
     """
-    pair, suite, note = file_pair(path), path.resolve().parent.name, translation_note(path)
+    pair, suite, note = pair or file_pair(path), path.resolve().parent.name, translation_note(path)
     columns = column_types(path)
     if set(STS_COLUMNS) <= set(columns):
         table = file_table(path, STS_COLUMNS)
@@ -95,9 +99,18 @@ def file_pair(path: Path) -> str:
     """Return the pair that a file or folder is named by.
 
     Raises:
-        DistillError: its name is no pair.
+        DataError: its name is no pair; with the file, of a folder its first.
     """
-    return "-".join(parse_pair(path.name if path.is_dir() else path.stem, where=str(path)))
+    if path.is_dir():
+        name, expected = path.resolve().name, "a folder named by its pair, such as en-uk"
+        parts = [found for part in (*RETRIEVAL_PARTS, *LABELLED_PARTS) if (found := _part(path, part))]
+    else:
+        name, expected, parts = path.stem, f"a file named by its pair, such as en-uk{path.suffix}", []
+    where = str(parts[0] if parts else path)
+    try:
+        return "-".join(parse_pair(name, where=where))
+    except DistillError as error:
+        raise DataError(where, error.found, expected=expected) from None
 
 
 def translation_note(path: Path) -> str:

@@ -36,6 +36,26 @@ from distill.testsets.tables import Table, file_table, hub_part, hub_table
 log = logging.getLogger("distill")
 
 DECLARATION_SUFFIXES = (".yaml", ".yml")
+PAIRS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """What messages call the options that suites and pairs are given by.
+
+    Attributes:
+        suites: the option of the suites.
+        pairs: the option of the pairs.
+        several: how to give several suites.
+    """
+
+    suites: str
+    pairs: str
+    several: str
+
+
+RECIPE = Options("evaluation.suites", "evaluation.pairs", "give a list: suites: [{}]")
+COMMAND_LINE = Options("--suite", "--pairs", "give --suite once for each")
 
 
 @dataclass(frozen=True)
@@ -59,15 +79,19 @@ class Source:
     def find(self, pair: str) -> Callable[[], TestSet] | None:
         """Return what reads the set of a pair, None if it has none."""
         first, second = pair.split("-")
-        if pair in self.pairs or (first != second and {first, second} <= self.languages):
+        if pair in self.pairs:
             return lambda: self.read(pair)
         if self.symmetric and (other := f"{second}-{first}") in self.pairs:
             return lambda: _swap(self.read(other))
-        return None
+        return (lambda: self.read(pair)) if first != second and {first, second} <= self.languages else None
 
 
 def load_suites(
-    names: Sequence[str], languages: Sequence[str] | None, pairs: Sequence[str] | None = None
+    names: Sequence[str],
+    languages: Sequence[str] | None,
+    pairs: Sequence[str] | None = None,
+    *,
+    options: Options = RECIPE,
 ) -> list[TestSet]:
     """Return the test sets of suites for a student's languages.
 
@@ -75,20 +99,21 @@ def load_suites(
         names: declared suites by name; or files, folders of files named by their pair, or declarations.
         languages: non-English languages of the student; sets of other languages are left out. All sets if None.
         pairs: pairs to take, all of the languages if None. The sides of `uk-en` are those of `en-uk` swapped.
+        options: what messages call the options.
 
     Raises:
         DataError: a suite does not exist, has none of the pairs, or a file is malformed.
         RecipeError: a declaration is malformed.
     """
-    sources = [source for name in names for source in _sources(name)]
+    sources = [source for name in names for source in _sources(name, options)]
     if pairs is not None:
-        readers = _pick(sources, ["-".join(parse_pair(pair, where="evaluation.pairs")) for pair in pairs])
+        readers = _pick(sources, ["-".join(parse_pair(pair, where=options.pairs)) for pair in pairs], options)
     else:
-        readers = _of_languages(sources, languages)
+        readers = _of_languages(sources, languages, options)
     sets = [read() for read in readers]
     for name, count in Counter(map(label, sets)).items():
         if count > 1:
-            raise DataError("evaluation.suites", f"{count} test sets are called {name}", expected="each name once")
+            raise DataError(options.suites, f"{count} test sets are called {name}", expected="each name once")
     return sets
 
 
@@ -109,27 +134,35 @@ def hub_sets(names: Iterable[str]) -> list[str]:
     return [section.hub for found in declarations for section in found.sets if section.hub]
 
 
-def _pick(sources: Sequence[Source], pairs: Sequence[str]) -> list[Callable[[], TestSet]]:
+def _pick(sources: Sequence[Source], pairs: Sequence[str], options: Options) -> list[Callable[[], TestSet]]:
     """Return what reads the sets of some pairs, each of which at least one source must have."""
     chosen: list[Callable[[], TestSet]] = []
     for source in sources:
         chosen += [read for pair in dict.fromkeys(pairs) if (read := source.find(pair))]
-    there = list(dict.fromkeys(pair for source in sources for pair in source.pairs))
+    suites: dict[str, list[Source]] = {}
+    for source in sources:
+        suites.setdefault(source.suite.split("/")[0], []).append(source)
     missing = [pair for pair in pairs if not any(source.find(pair) for source in sources)]
     if missing and sources:
-        raise DataError(
-            "evaluation.pairs",
-            f"no test set for {', '.join(missing)}",
-            expected=f"one of {', '.join(there)}",
-        )
-    for suite in dict.fromkeys(source.suite.split("/")[0] for source in sources):
-        own = [source for source in sources if source.suite.split("/")[0] == suite]
+        there = [f"{_short(own, missing)} ({suite})" for suite, own in suites.items()]
+        raise DataError(options.pairs, f"no test set for {', '.join(missing)}", expected=f"one of {'; '.join(there)}")
+    for suite, own in suites.items():
         if not any(source.find(pair) for source in own for pair in pairs):
-            log.warning("evaluation.suites: %s has no test set for %s", suite, ", ".join(pairs))
+            log.warning("%s: %s has no test set for %s", options.suites, suite, ", ".join(pairs))
     return chosen
 
 
-def _of_languages(sources: Sequence[Source], languages: Sequence[str] | None) -> list[Callable[[], TestSet]]:
+def _short(sources: Sequence[Source], missing: Sequence[str]) -> str:
+    """Return the pairs of a suite, those of the languages of a missing pair first, of many the first ones."""
+    codes = {code for pair in missing for code in pair.split("-")} - {"en"}
+    pairs = list(dict.fromkeys(pair for source in sources for pair in source.pairs))
+    pairs.sort(key=lambda pair: codes.isdisjoint(pair.split("-")))
+    return ", ".join(pairs[:PAIRS_SHOWN]) + f" and {len(pairs) - PAIRS_SHOWN} more" * (len(pairs) > PAIRS_SHOWN)
+
+
+def _of_languages(
+    sources: Sequence[Source], languages: Sequence[str] | None, options: Options
+) -> list[Callable[[], TestSet]]:
     """Return what reads the sets of English and some languages, of all languages if None."""
     chosen: list[Callable[[], TestSet]] = []
     told = dict.fromkeys((source.suite.split("/")[0] for source in sources), False)
@@ -140,12 +173,14 @@ def _of_languages(sources: Sequence[Source], languages: Sequence[str] | None) ->
                 told[source.suite.split("/")[0]] = True
     for suite, found in told.items():
         if not found:
-            log.warning("evaluation.suites: %s has no test set for %s", suite, ", ".join(languages or ()))
+            log.warning("%s: %s has no test set for %s", options.suites, suite, ", ".join(languages or ()))
     return chosen
 
 
-def _sources(name: str) -> list[Source]:
+def _sources(name: str, options: Options) -> list[Source]:
     known = declared_suites()
+    if not name.strip():
+        raise DataError(options.suites, "an empty name", expected=f"one of {', '.join(known)}, or a path")
     path = Path(name)
     if name in known:
         extra = shipped_folder("testsets") / name
@@ -160,11 +195,12 @@ def _sources(name: str) -> list[Source]:
         if not files:
             raise DataError(str(path), "no test sets", expected="files named by their pair, such as en-uk.tsv")
         return [_file_source(file) for file in files]
+    several = ", ".join(part.strip() for part in name.split(","))
     raise DataError(
-        "evaluation.suites",
+        options.suites,
         f"no suite or file {name!r}",
         expected=f"one of {', '.join(known)}, or a path",
-        hint=nearest(name, known),
+        hint=options.several.format(several) if "," in name else nearest(name, known),
     )
 
 
@@ -172,7 +208,7 @@ def _file_source(path: Path) -> Source:
     pair, suite = file_pair(path), path.resolve().parent.name
     if path.is_dir():
         return Source(suite, (pair,), lambda pair: read_test_folder(path, suite, pair), symmetric=False)
-    return Source(suite, (pair,), lambda _: read_test_file(path))
+    return Source(suite, (pair,), lambda pair: read_test_file(path, pair))
 
 
 def _declared_sources(suite: str, file: Path) -> list[Source]:
@@ -281,7 +317,7 @@ class _Declared:
         if section.hub:
             config = section.fill(section.config, pair, side) if section.config else None
             return hub_table(self._where, section.hub, config, str(section.revision), split, wanted).where(rows)
-        return file_table(self._path(pair, side), wanted).where(rows)
+        return file_table(self._path(pair, side), wanted, hint=f"set {self._where}.columns").where(rows)
 
     def _path(self, pair: str, side: int = 0) -> Path:
         if self.section.bundled:

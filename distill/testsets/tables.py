@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distill.corpora.readers import check_columns, read_rows
+from distill.corpora.readers import COLUMNS_HINT, check_columns, read_rows
 from distill.corpora.sources import hub_error
 from distill.errors import DataError, DistillError, nearest
 from distill.files import disk_errors
@@ -59,18 +59,28 @@ class Table:
         return Table(self.source, columns, [self.rows[index] for index in chosen])
 
 
-def file_table(path: Path, columns: Sequence[str]) -> Table:
+def file_table(path: Path, columns: Sequence[str], *, hint: str = "call the columns so in the file") -> Table:
     """Return some columns of a parquet, TSV, CSV or JSONL file.
+
+    Args:
+        path: the file.
+        columns: names of the columns.
+        hint: what to do about a column that is not there.
 
     Raises:
         DataError: it cannot be read, lacks a column, or has a malformed row; with file and line.
     """
     lines, rows = [], []
-    for line, values in read_rows(path, columns):
-        if isinstance(values, str):
-            raise DataError(f"{path}:{line}", values, expected=f"a row with {', '.join(columns)}")
-        lines.append(line)
-        rows.append(values)
+    try:
+        for line, values in read_rows(path, columns):
+            if isinstance(values, str):
+                raise DataError(f"{path}:{line}", values, expected=f"a row with {', '.join(columns)}")
+            lines.append(line)
+            rows.append(values)
+    except DataError as error:
+        if error.hint != COLUMNS_HINT:
+            raise
+        raise DataError(error.where, error.found, expected=error.expected, hint=hint) from None
     by_column = zip(*rows, strict=True) if rows else [() for _ in columns]
     return Table(str(path), dict(zip(columns, by_column, strict=True)), lines)
 

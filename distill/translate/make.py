@@ -10,7 +10,7 @@ from typing import Any
 from distill import __version__
 from distill.errors import DataError
 from distill.languages import parse_pair
-from distill.testsets import BitextSet, StsSet, digest, list_suites, load_suites, read_declaration
+from distill.testsets import COMMAND_LINE, BitextSet, StsSet, digest, list_suites, load_suites, read_declaration
 from distill.testsets.suites import DECLARATION_SUFFIXES
 from distill.translate.engine import Engine, Translation
 from distill.translate.journal import translate_all
@@ -100,7 +100,7 @@ def make_sets(
 
 def _load_source(suite: str, pair: str) -> StsSet | BitextSet:
     try:
-        sets = load_suites([suite], None, [pair])
+        sets = load_suites([suite], None, [pair], options=COMMAND_LINE)
     except DataError as error:
         hint = error.hint or "--from names another pair of the suite, for bitext such as --from en-de"
         raise DataError(error.where, error.found, expected=error.expected, hint=hint) from error

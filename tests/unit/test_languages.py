@@ -47,13 +47,14 @@ def test_what_is_no_code_is_refused_with_examples(written: str) -> None:
 
 @pytest.mark.parametrize(
     ("written", "pair"),
-    [("en-uk", ("en", "uk")), ("en-ua", ("en", "uk")), ("uk-uk", ("uk", "uk")), ("EN-NO", ("en", "nb"))],
+    [("en-uk", ("en", "uk")), ("en-ua", ("en", "uk")), ("uk-uk", ("uk", "uk")), ("EN-NO", ("en", "nb"))]
+    + [(text, ("en", "uk")) for text in ("en–uk", "en—uk", "en_uk", " en - uk ")],
 )
 def test_pairs(written: str, pair: tuple[str, str]) -> None:
     assert parse_pair(written) == pair
 
 
-@pytest.mark.parametrize("written", ["en", "en_uk", "en-uk-da", "", "en-", "en-zz"])
+@pytest.mark.parametrize("written", ["en", "en-uk-da", "", "en-", "en-zz"])
 def test_what_is_no_pair_is_refused(written: str) -> None:
     with pytest.raises(DistillError, match="expected: "):
         parse_pair(written)

@@ -130,7 +130,7 @@ def changed(old: str, new: str) -> str:
             "17: evaluation.suites.0",
             "no suite or file 'everydy' … did you mean \"everyday\"?",
         ),
-        ("[everyday]", "[everyday]\n  pairs: [en_uk]", "18: evaluation.pairs.0", "not a language pair … en-uk"),
+        ("[everyday]", "[everyday]\n  pairs: [en+uk]", "18: evaluation.pairs.0", "not a language pair … en-uk"),
         (
             "name: small",
             "name: small\nobjectives: {a: {corpora: [smal]}}",

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from distill.cli import main
 from distill.errors import DataError, RecipeError
 from distill.testsets import (
+    COMMAND_LINE,
     ClassificationSet,
     RetrievalSet,
     StsSet,
@@ -137,9 +138,9 @@ def test_a_suite_of_two_sets_of_one_kind_and_pair_needs_names(tmp_path: Path) ->
 
 def test_a_declaration_of_the_users_own_reads_the_files_beside_it(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.yaml", DECLARATION)
-    write(tmp_path / "eng-ukr.tsv", "score\tsentence1\tsentence2\n4\tA dog.\tСобака.\n")
+    write(tmp_path / "eng-ukr.tsv", "score\tsentence1\tsentence2\n4\tA dog.\tСобака.\n1\tB\tБ\n")
     [found] = load_suites([str(path)], ["uk"])
-    assert found == StsSet("mine", "en-uk", ("A dog.",), ("Собака.",), (4.0,))
+    assert found == StsSet("mine", "en-uk", ("A dog.", "B"), ("Собака.", "Б"), (4.0, 1.0))
     write(tmp_path / "eng-ukr.tsv", "score\tsentence1\tsentence2\n6\tA dog.\tСобака.\n")
     with pytest.raises(DataError, match=r"eng-ukr.tsv:2: score '6'\n  expected: a number from 0 to 5"):
         load_suites([str(path)], ["uk"])
@@ -178,7 +179,7 @@ def test_a_mistyped_column_offers_the_nearest(tmp_path: Path) -> None:
 
 
 def test_a_manifest_beside_a_translated_set_becomes_its_note(tmp_path: Path) -> None:
-    path = write(tmp_path / "en-uk.tsv", "score\tsentence1\tsentence2\n4\tA dog.\tСобака.\n")
+    path = write(tmp_path / "en-uk.tsv", "score\tsentence1\tsentence2\n4\tA dog.\tСобака.\n1\tB\tБ\n")
     said = "machine-translated by opus-mt-en-uk; 3 of 9 sentences flagged; not reviewed"
     for content, note in (({"model": "opus-mt-en-uk", "note": said}, said), ({"quality": None}, "")):
         write(tmp_path / "en-uk.json", json.dumps(content))
@@ -296,8 +297,54 @@ def test_a_suite_that_lacks_a_pair_others_have_is_told(tmp_path: Path, caplog: p
 def test_sides_are_swapped_where_the_pair_is_asked_for_the_other_way() -> None:
     there = load_suites(["everyday"], None, ["en-da"])
     back = load_suites(["everyday"], None, ["da-en"])
-    bitext, other = (next(found for found in sets if found.kind == "bitext") for sets in (there, back))
-    assert (other.pair, other.first, other.second) == ("da-en", bitext.second, bitext.first)
+    for kind in ("bitext", "sts"):
+        one, other = (next(found for found in sets if found.kind == kind) for sets in (there, back))
+        assert (other.pair, other.first, other.second) == ("da-en", one.second, one.first)
+
+
+@pytest.mark.parametrize(("rows", "found"), [("3\tA\tБ\n", "1 row"), ("3\tA\tБ\n3\tB\tВ\n", "all scores are 3.0")])
+def test_scores_that_no_correlation_can_be_had_of_are_refused(tmp_path: Path, rows: str, found: str) -> None:
+    path = write(tmp_path / "en-uk.tsv", "score\tsentence1\tsentence2\n" + rows)
+    with pytest.raises(DataError, match=f"{found}\n  expected: at least two rows with different scores"):
+        read_test_file(path)
+
+
+def test_messages_name_the_options_of_the_command_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "mine/en-ua.tsv", "english\tnon_english\nA dog.\tСобака.\n")
+    mine = str(tmp_path / "mine")
+    for names, pairs, message in (
+        (["everyday,bad/bit1"], None, r"^--suite: no suite(.|\n)*give --suite once for each"),
+        ([" "], None, "^--suite: an empty name"),
+        ([mine, "sts17"], ["en-da"], r"^--pairs: no test set for en-da\n.*one of en-uk \(mine\); .*3 more \(sts17\)"),
+    ):
+        with pytest.raises(DataError, match=message):
+            load_suites(names, None, pairs, options=COMMAND_LINE)
+    with pytest.raises(DataError, match=r"^evaluation.suites: (.|\n)*give a list: suites: \[everyday, mine\]"):
+        load_suites(["everyday,mine"], None)
+    caplog.clear()
+    load_suites(["everyday", mine], None, ["en-da"], options=COMMAND_LINE)
+    assert "--suite: mine has no test set for en-da" in caplog.messages
+    caplog.clear()
+    load_suites([mine], None)
+    assert [message.split(": ")[1] for message in caplog.messages] == ["ua means uk"]
+
+
+def test_a_wrong_name_is_told_with_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "a/name.tsv", TRAIN)
+    write(tmp_path / "b/name/test.tsv", TRAIN)
+    for suite, file in (("a", "a/name.tsv"), ("b", "b/name/test.tsv")):
+        with pytest.raises(DataError) as caught:
+            load_suites([str(tmp_path / suite)], None)
+        assert caught.value.where == str(tmp_path / file)
+        assert caught.value.found == "'name' is not a language pair"
+
+
+def test_a_missing_column_of_a_suite_is_not_sought_in_a_recipe(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.yaml", DECLARATION)
+    write(tmp_path / "eng-ukr.tsv", "a\tb\n1\t2\n")
+    with pytest.raises(DataError) as caught:
+        load_suites([str(path)], None)
+    assert caught.value.hint == f"set {path}: sets.0.columns"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared evaluation data is not beside this checkout")
@@ -326,6 +373,9 @@ def run() -> Callable[..., str]:
 def test_suites_are_listed_and_shown(run: Callable[..., str], tmp_path: Path) -> None:
     listed = run()
     assert all(name in listed for name in list_suites())
+    assert max(map(len, listed.splitlines())) <= 80
+    assert "en-xx (45 languages)" in listed
+    assert "CC BY" not in listed
     shown = run("sts17")
     assert "faeb762787bd10488a50c8b5be4a3b82e411949c" in shown
     assert "doi:10.18653/v1/S17-2001" in shown
