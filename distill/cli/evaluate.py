@@ -142,19 +142,16 @@ def refuse(what: str, *parameters: str) -> None:
         DistillError: one of them is given.
     """
     for parameter in filter(is_given, parameters):
-        option = (
-            "MODELS" if parameter == "models" else f"--{parameter.rstrip('s') if parameter == 'suites' else parameter}"
-        )
-        raise DistillError(option.replace("_", "-"), f"does not go with {what}", hint="use a command of its own")
+        option = {"models": "MODELS", "suites": "--suite"}.get(parameter, f"--{parameter.replace('_', '-')}")
+        raise DistillError(option, f"does not go with {what}", hint="use a command of its own")
 
 
 def show_leakage(path: Path, suites: Sequence[str] | None, json_file: Path | None, markdown_file: Path | None) -> None:
     """Print what the corpora of a recipe share with test sets."""
     from distill.recipe import load_recipe
-
-    recipe = load_recipe(path)
     from distill.testsets import hub_sets
 
+    recipe = load_recipe(path)
     corpora = [corpus.hub for corpus in recipe.corpora.values() if corpus.hub]
     go_offline_if_cut_off([*corpora, *hub_sets(suites or recipe.evaluation.suites)])
     quiet_libraries()

@@ -24,6 +24,10 @@ DATA = ROOT.parent / "shared" / "data"
 RESULTS = ROOT / "eval" / "results"
 
 
+PAIRS = {"pairs": "en-uk of the shared data" if DATA.is_dir() else "everyday"}
+"""What `recipe` takes, for the figures."""
+
+
 def recipe(**sections: object) -> Recipe:
     """Return a recipe of an en-uk transplant of all-MiniLM-L6-v2, on real data where the folder is there."""
     folders = ("tatoeba", "news", "docs", "software")
@@ -78,7 +82,6 @@ def start(description: str, **numbers: int) -> argparse.Namespace:
 def finish(options: argparse.Namespace, figures: dict[str, object]) -> None:
     """Print the figures, and write them where asked."""
     figures = {**figures, "machine": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"}
-    figures |= {"pairs": "en-uk of the shared data" if DATA.is_dir() else "everyday"}
     figures |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
     text = json.dumps(figures, indent=1)
     print(text)

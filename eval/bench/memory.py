@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from common import finish, load, recipe, start
+from common import PAIRS, finish, load, recipe, start
 
 SIZES = (100_000, 1_000_000)
 
@@ -78,7 +78,9 @@ def main() -> None:
             # ru_maxrss of children is the largest so far: the sizes run in ascending order.
             peaks[rows] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     small, large = (peaks[rows] for rows in SIZES)
-    finish(options, {"peak MiB": {str(k): round(v) for k, v in peaks.items()}, "ratio": round(large / small, 2)})
+    finish(
+        options, {**PAIRS, "peak MiB": {str(k): round(v) for k, v in peaks.items()}, "ratio": round(large / small, 2)}
+    )
 
 
 if __name__ == "__main__":

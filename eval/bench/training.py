@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from common import finish, load, peak_bf16, recipe, spread, start
+from common import PAIRS, finish, load, peak_bf16, recipe, spread, start
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from sentence_transformers.sentence_transformer.losses import MSELoss
@@ -135,6 +135,7 @@ def main() -> None:
     finish(
         options,
         {
+            **PAIRS,
             "pairs per second": {name: spread(rates[name]) for name in STEPS},
             "times stock fp32 (default)": round(
                 median(a / b for a, b in zip(rates["distill"], rates["stock fp32"], strict=True)), 2

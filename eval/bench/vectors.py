@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from common import finish, load, recipe, spread, start
+from common import PAIRS, finish, load, recipe, spread, start
 
 from distill.corpora import Corpus
 from distill.encode import encode
@@ -60,6 +60,7 @@ def main() -> None:
     finish(
         options,
         {
+            **PAIRS,
             "sentences": len(texts),
             "encode, defaults (sentences per second)": spread(default),
             "store, first time": spread(first),
