@@ -26,7 +26,7 @@ from distill.evaluate import Score, store_replicates, with_replicates
 from distill.objectives import parallel_rows
 from distill.progress import duration, progress
 from distill.recipe import Recipe
-from distill.recipe.sections import MODELS
+from distill.recipe.evaluation import MODELS
 from distill.report import corpora_markdown, overlap_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import score_before, score_student

@@ -21,7 +21,7 @@ def suites_command(name: str | None) -> None:
     """List the test suites that ship with the program, or show NAME (a suite, or a declaration's file) in full."""
     from pathlib import Path
 
-    from distill.recipe.sections import declared_suites
+    from distill.recipe.evaluation import declared_suites
     from distill.testsets.declaration import declaration_file, read_declaration
     from distill.testsets.suites import list_suites
 

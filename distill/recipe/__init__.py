@@ -1,21 +1,19 @@
 """The recipe: one YAML file, read into frozen, validated sections."""
 
+from distill.recipe.corpora import CorpusSection
+from distill.recipe.evaluation import EvaluationSection
 from distill.recipe.load import load_recipe, recipe_schema
-from distill.recipe.sections import (
+from distill.recipe.models import (
     AlignmentSection,
-    CorpusSection,
-    EarlyStopping,
-    EvaluationSection,
-    LearningRate,
-    MseObjective,
     PretrainedStudent,
-    Recipe,
     StudentSection,
     TeacherSection,
-    TrainingSection,
     TransplantStudent,
     VocabularySection,
 )
+from distill.recipe.objectives import MseObjective
+from distill.recipe.recipe import Recipe
+from distill.recipe.training import EarlyStopping, LearningRate, TrainingSection
 
 __all__ = [
     "AlignmentSection",

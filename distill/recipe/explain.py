@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 
 from distill.errors import RecipeError, nearest
 from distill.recipe.document import Document, Key
-from distill.recipe.sections import Recipe, Section
+from distill.recipe.recipe import Recipe
+from distill.recipe.section import Section
 from distill.recipe.values import MisfitError
 
 EXPECTED = {

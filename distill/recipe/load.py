@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from distill.errors import RecipeError, nearest
+from distill.recipe.corpora import FILE_SUFFIXES, CorpusSection
 from distill.recipe.document import Document, Key, read_document
+from distill.recipe.evaluation import declared_suites
 from distill.recipe.explain import explain
-from distill.recipe.sections import FILE_SUFFIXES, CorpusSection, Recipe, declared_suites
+from distill.recipe.recipe import Recipe
 from distill.recipe.values import is_path
 
 

@@ -14,7 +14,7 @@ from distill.files import shipped_folder
 from distill.languages import parse_language, parse_pair
 from distill.recipe.document import read_document
 from distill.recipe.explain import explain
-from distill.recipe.sections import Section
+from distill.recipe.section import Section
 from distill.recipe.values import HubId, MisfitError, OneOrMore, Text, Texts
 
 Kind = Literal["sts", "bitext", "retrieval", "classification"]

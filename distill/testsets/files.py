@@ -9,7 +9,7 @@ from pathlib import Path
 from distill.corpora.readers import column_types
 from distill.errors import DataError, DistillError, nearest
 from distill.languages import parse_pair
-from distill.recipe.sections import FILE_SUFFIXES
+from distill.recipe.corpora import FILE_SUFFIXES
 from distill.testsets.build import build_bitext, build_classification, build_retrieval, build_sts
 from distill.testsets.sets import BitextSet, ClassificationSet, RetrievalSet, StsSet
 from distill.testsets.tables import file_table

@@ -13,7 +13,7 @@ from typing import cast
 from distill.errors import DataError, nearest
 from distill.files import shipped_folder
 from distill.languages import parse_pair
-from distill.recipe.sections import declared_suites
+from distill.recipe.evaluation import declared_suites
 from distill.testsets.build import (
     build_bitext,
     build_classification,

@@ -1,0 +1,110 @@
+"""The whole recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from distill.errors import nearest
+from distill.recipe.corpora import CorpusSection
+from distill.recipe.evaluation import EvaluationSection
+from distill.recipe.models import StudentSection, TeacherSection
+from distill.recipe.objectives import MseObjective
+from distill.recipe.section import Section
+from distill.recipe.training import TrainingSection
+from distill.recipe.values import Count, MisfitError, is_path
+
+
+class Recipe(Section):
+    """Everything about one run."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="Names the run directory and the model: letters, digits, '.', '_' and '-'.",
+    )
+    seed: Count = Field(12, lt=2**31, description="Seed of everything random.")
+    runs: Path = Field(Path("runs"), description="Folder in which run directories are made.")
+    data_root: Path | None = Field(None, description="Folder that `folder` and `files` are relative to.")
+    license: str | None = Field(None, description="Licence for the model card, such as apache-2.0.")
+    teacher: TeacherSection = Field(description="The English model whose vectors are the target.")
+    student: StudentSection = Field(description="The model that is trained.")
+    corpora: dict[str, CorpusSection] = Field(min_length=1, description="Name → source of parallel sentences.")
+    objectives: dict[str, MseObjective] = Field(
+        {"mse": MseObjective()}, min_length=1, description="Name → what is trained on which corpora."
+    )
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+    @model_validator(mode="after")
+    def _objectives_name_corpora(self) -> Recipe:
+        for name, objective in self.objectives.items():
+            for place, corpus in enumerate(objective.corpora or ()):
+                if corpus not in self.corpora:
+                    raise MisfitError(
+                        ("objectives", name, "corpora", place),
+                        f"no corpus {corpus!r}",
+                        expected=f"one of {', '.join(self.corpora)}",
+                        hint=nearest(corpus, self.corpora),
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _corpora_have_objectives(self) -> Recipe:
+        used = {name for objective in self.objectives.values() for name in objective.corpora or self.corpora}
+        for name in self.corpora:
+            if name not in used:
+                raise MisfitError(
+                    ("corpora", name),
+                    "no objective trains on it",
+                    hint="add it to the corpora of an objective, or remove it",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _possible(self) -> Recipe:
+        training = self.training
+        if training.micro_batch_size and training.micro_batch_size > training.batch_size:
+            raise MisfitError(
+                ("training", "micro_batch_size"),
+                f"found {training.micro_batch_size}",
+                expected=f"at most training.batch_size, {training.batch_size}",
+            )
+        if training.early_stopping and all(corpus.dev_rows == 0 for corpus in self.corpora.values()):
+            raise MisfitError(
+                ("training", "early_stopping"),
+                "needs dev rows, but every corpus has dev_rows: 0",
+                hint="leave dev_rows out, or early_stopping",
+            )
+        return self
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The non-English languages of all corpora, sorted."""
+        return tuple(sorted({code for corpus in self.corpora.values() for code in corpus.languages}))
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that decides the result: everything but where files lie and who is told."""
+        content = self.model_dump(
+            mode="json",
+            exclude={"runs": True, "data_root": True, "license": True, "training": {"trackers", "keep_checkpoints"}},
+        )
+        for corpus in content["corpora"].values():
+            for key in ("folder", "files"):
+                corpus[key] = Path(corpus[key]).name if corpus[key] else None
+        for part in ("teacher", "student"):
+            if is_path(model := content[part].get("model", "")):
+                content[part]["model"] = Path(model).name
+        content["evaluation"]["baselines"] = {
+            name: Path(model).name if is_path(model) else model for name, model in self.evaluation.baselines.items()
+        }
+        content["evaluation"]["suites"] = [Path(suite).name for suite in self.evaluation.suites]
+        return content
+
+    def fingerprint(self) -> str:
+        """Return a hash of `identity`."""
+        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()

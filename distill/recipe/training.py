@@ -1,0 +1,68 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from distill.recipe.section import Precision, Section
+from distill.recipe.values import NotNegative, OneOrMore, Positive, PositiveInt, Share
+
+
+class LearningRate(Section):
+    """Peak learning rates; a plain number in the recipe sets both."""
+
+    body: Positive
+    embeddings: Positive
+
+
+def _both_rates(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"body": value, "embeddings": value} if is_number else value
+
+
+OneNumber = BeforeValidator(_both_rates, json_schema_input_type=float | LearningRate)
+
+
+class EarlyStopping(Section):
+    """Stop when the mean dev loss has not improved for some evaluations."""
+
+    patience: PositiveInt = Field(description="Evaluations without improvement before training stops.")
+    min_delta: NotNegative = Field(0.0, description="Smallest change that counts as improvement.")
+
+
+class TrainingSection(Section):
+    """The training loop."""
+
+    epochs: PositiveInt = Field(1, description="Passes over all rows.")
+    max_steps: PositiveInt | None = Field(None, description="Stop after this many optimizer steps.")
+    batch_size: PositiveInt = Field(128, description="Rows per optimizer step, over all processes.")
+    micro_batch_size: PositiveInt | None = Field(
+        None,
+        description="Rows encoded at once on one process; smaller uses less memory, the result is the same.",
+    )
+    learning_rate: Annotated[LearningRate, OneNumber] = Field(
+        LearningRate(body=2e-5, embeddings=2e-5), description="One number, or {body: …, embeddings: …}."
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="Decay after the warm-up.")
+    warmup: Share = Field(0.06, description="Share of the steps in which the learning rate rises from 0.")
+    weight_decay: NotNegative = Field(0.0, description="AdamW's weight decay.")
+    clip_norm: Positive | None = Field(1.0, description="Largest gradient norm; null for none.")
+    precision: Precision = Field("auto", description="auto: bf16 where the hardware has it, fp16 on older GPUs.")
+    dropout: Annotated[float, Field(ge=0, lt=1, strict=True)] = Field(
+        0.0, description="Dropout of the student while it trains."
+    )
+    gradient_checkpointing: bool = Field(False, description="Less memory for activations, about a third slower.")
+    evaluate_every: PositiveInt | None = Field(
+        None, description="Steps between dev losses; five times a run if absent."
+    )
+    checkpoint_every: PositiveInt | None = Field(None, description="Steps between checkpoints; ten a run if absent.")
+    keep_checkpoints: PositiveInt = Field(2, description="Newest checkpoints kept; the best is always kept.")
+    select: Literal["best", "last"] = Field(
+        "best", description="Which weights become the model: lowest dev loss or last."
+    )
+    early_stopping: EarlyStopping | None = None
+    trackers: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], OneOrMore] = Field(
+        ("tensorboard",), description="Where the curves go, beside log.jsonl."
+    )
