@@ -32,7 +32,7 @@ from distill.rundir import Mode, RunDirectory
 from distill.scoring import score_before, score_student
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
-from distill.teacher import Teacher, embed, load_teacher, missing_texts
+from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts
 from distill.testsets import TestSet, digest, label, load_suites, sentences_by_suite
 from distill.tokens import store_tokens, token_store
 from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors
@@ -175,7 +175,7 @@ def start_trackers(recipe: Recipe, step: int, accelerator: Accelerator) -> None:
 
 def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
     """Put the teacher's vectors of all English sentences into its store; every process does its share."""
-    jobs = list(missing_texts(teacher.store, corpora, ("english",)))
+    jobs = list(missing_texts(teacher.store, corpora, english_columns))
     own = sum(len(job.keys) for job in jobs[accelerator.process_index :: accelerator.num_processes])
     accelerator.wait_for_everyone()
     if own:

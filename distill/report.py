@@ -241,7 +241,7 @@ def corpora_markdown(corpora: Sequence[Corpus]) -> str:
     ]
     for corpus in corpora:
         counts = " | ".join(f"{corpus.counts.get(name, 0):,}" for name in columns)
-        lines.append(f"| {corpus.name} | en-{corpus.language} | {corpus.public_source} | {counts} |")
+        lines.append(f"| {corpus.name} | {corpus.languages} | {corpus.public_source} | {counts} |")
     return "\n".join(lines)
 
 
@@ -257,7 +257,7 @@ def overlap_markdown(corpora: Sequence[Corpus]) -> str:
     ]
     for corpus in corpora:
         for suite, (same, near) in corpus.overlap.items():
-            lines.append(f"| {corpus.name} | en-{corpus.language} | {suite} | {same:,} | {near:,} |")
+            lines.append(f"| {corpus.name} | {corpus.languages} | {suite} | {same:,} | {near:,} |")
     return "\n".join(lines)
 
 
@@ -271,5 +271,5 @@ def corpora_table(corpora: Sequence[Corpus]) -> Table:
         table.add_column(column, justify="right")
     for corpus in corpora:
         counts = (f"{corpus.counts.get(name, 0):,}" for name in columns)
-        table.add_row(corpus.name, f"en-{corpus.language}", *counts)
+        table.add_row(corpus.name, corpus.languages, *counts)
     return table

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("distill")
 
-FORMAT_VERSION = 2
-SCHEMA = pa.schema([("english", pa.string()), ("non_english", pa.string())])
+FORMAT_VERSION = 3
 MAX_EXAMPLES = 3
 """Bad rows whose places are kept, of however many."""
 
@@ -35,7 +34,7 @@ class CachedRows:
     """The rows of a source, memory-mapped.
 
     Attributes:
-        rows: columns `english` and `non_english`.
+        rows: a column for each part of a row, such as `english` and `non_english`.
         bad: number of rows that were skipped.
         examples: place and fault of the first of them.
     """
@@ -116,7 +115,8 @@ def _write_rows(
 ) -> tuple[int, int, list[str]]:
     """Write the good rows of a source, and return their number, that of the bad ones, and the first of these."""
     rows, bad, examples = 0, 0, list[str]()
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
+    schema = pa.schema([(part, pa.float32() if part == "score" else pa.string()) for part in source.parts])
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
         for batch in source.batches():
             if batch.bad and bad_rows == "error":
                 first = batch.bad[0]
@@ -128,7 +128,7 @@ def _write_rows(
                 )
             bad += len(batch.bad)
             examples += map(str, batch.bad[: MAX_EXAMPLES - len(examples)])
-            rows += len(batch.english)
-            writer.write_batch(pa.record_batch([batch.english, batch.non_english], schema=SCHEMA))
+            rows += len(batch.values[0])
+            writer.write_batch(pa.record_batch(batch.values, schema=schema))
     sync_file(path)
     return rows, bad, examples

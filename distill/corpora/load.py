@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
@@ -20,6 +20,7 @@ from distill.corpora.readers import ROWS_PER_BATCH
 from distill.corpora.sources import corpus_source
 from distill.errors import DataError
 from distill.recipe import CorpusSection, Recipe
+from distill.recipe.corpora import RowKind
 from distill.store import Keys, Rows, text_keys
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("distill")
 
-Side = Literal["english", "non_english"]
-SIDES: tuple[Side, Side] = ("english", "non_english")
 DEV_ROWS = 300
 DEV_SHARE = 0.02
 
@@ -39,22 +38,26 @@ class Corpus:
 
     Attributes:
         name: the corpus's name in the recipe.
-        language: code of the non-English side.
+        language: code of the non-English side of parallel rows, else of the texts.
+        kind: what a row is.
         source: where the rows come from.
-        rows: all rows, columns `english` and `non_english`, memory-mapped.
-        keys: per side, the hashes of the texts (n, 2).
+        rows: all rows, a column for each part, memory-mapped.
+        columns: the parts that are texts, such as english and non_english.
+        keys: per text column, the hashes of the texts (n, 2).
         train: numbers of the rows to train on.
         dev: numbers of the rows held out to watch the loss.
         counts: rows read, dropped by reason, kept; rows read are the sum of the others.
-        overlap: per suite that has sentences of this corpus, on either side, the rows with the same sentence and with
+        overlap: per suite that has sentences of this corpus, in any column, the rows with the same sentence and with
             a near-duplicate only; a row counts for each suite it overlaps with.
     """
 
     name: str
     language: str
+    kind: RowKind
     source: str
     rows: Dataset
-    keys: dict[Side, Keys]
+    columns: tuple[str, ...]
+    keys: dict[str, Keys]
     train: Rows
     dev: Rows
     counts: dict[str, int] = field(default_factory=dict)
@@ -66,41 +69,52 @@ class Corpus:
         return Path(self.source).name if self.source.startswith("/") else self.source
 
     @property
+    def languages(self) -> str:
+        """The pair of parallel rows, such as en-uk, else the language of the texts."""
+        return f"en-{self.language}" if self.kind == "parallel" else self.language
+
+    @property
     def label(self) -> str:
-        """Name and pair, for messages and logs."""
-        return f"{self.name} en-{self.language}"
+        """Name and languages, for messages and logs."""
+        return f"{self.name} {self.languages}"
 
     def digest(self) -> str:
         """Return a hash of the rows to train on and held out, in their order."""
         found = xxhash.xxh3_128()
         for rows in (self.train, self.dev):
-            for side in SIDES:
-                found.update(self.keys[side][rows].tobytes())
+            for column in self.columns:
+                found.update(self.keys[column][rows].tobytes())
         return found.hexdigest()
 
-    def texts(self, side: Side, rows: Rows) -> list[str]:
-        """Return the texts of one side at some rows."""
-        return list(self.rows[rows][side])
+    def texts(self, column: str, rows: Rows) -> list[str]:
+        """Return the texts of one column at some rows."""
+        return list(self.rows.select_columns([column])[rows][column])
 
-    def pairs(self, rows: Rows) -> Iterator[tuple[list[str], list[str]]]:
-        """Yield English and non-English texts in batches."""
+    def values(self, column: str) -> list[Any]:
+        """Return the scores, labels or domains of all rows."""
+        return list(self.rows[column])
+
+    def batches(self, rows: Rows) -> Iterator[tuple[list[str], ...]]:
+        """Yield the texts of some rows in batches, a list for each column."""
         for start in range(0, len(rows), ROWS_PER_BATCH):
             batch = self.rows[rows[start : start + ROWS_PER_BATCH]]
-            yield list(batch["english"]), list(batch["non_english"])
+            yield tuple(list(batch[column]) for column in self.columns)
 
 
 def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
     """Return the corpora of a recipe, one per name and language, sentences of `held_out` removed.
 
-    Near-duplicates of them are removed too unless the recipe keeps them (`evaluation.near_duplicates`).
+    Near-duplicates of them are removed too unless the recipe keeps them (`evaluation.near_duplicates`). Triplets
+    without a negative become a corpus of pairs of their own.
 
     Raises:
         DataError: a source is missing, empty or malformed.
     """
     corpora = [
-        _load_corpus(name, section, language, held_out, recipe.evaluation.near_duplicates == "remove")
+        corpus
         for name, section in recipe.corpora.items()
         for language in section.languages
+        for corpus in _load_corpus(name, section, language, held_out, recipe.evaluation.near_duplicates == "remove")
     ]
     _keep_dev_apart(corpora)
     for corpus in corpora:
@@ -111,7 +125,7 @@ def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
         if not len(corpus.train):
             counts = ", ".join(f"{count} {name}" for name, count in corpus.counts.items() if count)
             raise DataError(
-                f"corpora.{corpus.name} (en-{corpus.language})",
+                f"corpora.{corpus.name} ({corpus.languages})",
                 f"no rows left to train on from {corpus.source}: {counts}",
                 expected="rows that are neither held out nor in a test set",
                 hint="use a larger corpus, fewer dev_rows, or other suites",
@@ -121,10 +135,10 @@ def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
 
 def _load_corpus(
     name: str, section: CorpusSection, language: str, held_out: SentenceFilter, remove_near: bool
-) -> Corpus:
+) -> list[Corpus]:
     from datasets import concatenate_datasets
 
-    where = f"corpora.{name} (en-{language})"
+    where = f"corpora.{name} ({'en-' * (section.rows == 'parallel')}{language})"
     parts = [_read_train(where, section, language)]
     if section.dev_rows != 0 and (source := corpus_source(where, section, language, "dev")):
         parts.append(cached_rows(where, source, section.bad_rows))
@@ -133,7 +147,7 @@ def _load_corpus(
         examples = [example for part in parts for example in part.examples]
         log.warning("%s: bad rows skipped: %d; the first: %s", where, bad, "; ".join(examples[:3]))
     rows = concatenate_datasets([part.rows for part in parts if len(part.rows)])
-    keys, exact, near, overlap = _read_texts(rows, held_out)
+    keys, exact, near, overlap = _read_texts(rows, section.texts, held_out)
     near &= remove_near
     leaked = exact | near
     n_train = len(parts[0].rows)
@@ -148,9 +162,33 @@ def _load_corpus(
     train = _spread(train, section.max_rows)
     if not len(dev) and section.dev_rows != 0:
         wanted = section.dev_rows or min(DEV_ROWS, int(len(train) * DEV_SHARE))
-        train, dev = _hold_out(where, keys["english"], train, wanted)
+        train, dev = _hold_out(where, keys[section.texts[0]], train, wanted)
     dev = _spread(dev, section.dev_rows or DEV_ROWS)
-    return Corpus(name, language, section.source, rows, keys, train, dev, counts, overlap)
+    corpus = Corpus(
+        name, language, section.rows, section.source, rows, section.texts, keys, train, dev, counts, overlap
+    )
+    return _split_off_pairs(corpus) if section.rows == "triplets" else [corpus]
+
+
+def _split_off_pairs(corpus: Corpus) -> list[Corpus]:
+    """Return the triplets of a corpus and, as a corpus of pairs, its rows without any negative."""
+    (nothing,) = text_keys([""])
+    lacking = np.all([(corpus.keys[column] == nothing).all(axis=1) for column in corpus.columns[2:]], axis=0)
+    pairs = replace(
+        corpus,
+        kind="pairs",
+        columns=corpus.columns[:2],
+        train=corpus.train[lacking[corpus.train]],
+        dev=corpus.dev[lacking[corpus.dev]],
+        counts={},
+        overlap={},
+    )
+    corpus.train, corpus.dev = corpus.train[~lacking[corpus.train]], corpus.dev[~lacking[corpus.dev]]
+    if not len(pairs.train):
+        return [corpus]
+    pairs.counts["read"] = len(pairs.train) + len(pairs.dev)
+    corpus.counts["without a negative"] = pairs.counts["read"]
+    return [corpus, pairs] if len(corpus.train) else [replace(pairs, counts=corpus.counts, overlap=corpus.overlap)]
 
 
 def _read_train(where: str, section: CorpusSection, language: str) -> CachedRows:
@@ -187,27 +225,30 @@ def _hold_out(where: str, english: Keys, rows: Rows, wanted: int) -> tuple[Rows,
 
 
 def _keep_dev_apart(corpora: Sequence[Corpus]) -> None:
-    """Remove from training every row that shares a sentence with any corpus's dev rows."""
-    for side in SIDES:
-        dev = np.unique(np.concatenate([corpus.keys[side][corpus.dev, 0] for corpus in corpora]))
-        for corpus in corpora:
-            shared = np.isin(corpus.keys[side][corpus.train, 0], dev)
-            corpus.counts["shared with dev"] = corpus.counts.get("shared with dev", 0) + int(shared.sum())
-            corpus.train = corpus.train[~shared]
+    """Remove from training every row that shares a text with any corpus's dev rows; negatives may be shared."""
+
+    def texts(corpus: Corpus, rows: Rows) -> list[Keys]:
+        return [corpus.keys[column][rows, 0] for column in corpus.columns if not column.startswith("negative")]
+
+    dev = np.unique(np.concatenate([keys for corpus in corpora for keys in texts(corpus, corpus.dev)]))
+    for corpus in corpora:
+        shared = np.any([np.isin(keys, dev) for keys in texts(corpus, corpus.train)], axis=0)
+        corpus.counts["shared with dev"] = int(shared.sum())
+        corpus.train = corpus.train[~shared]
 
 
 def _read_texts(
-    rows: Dataset, held_out: SentenceFilter
-) -> tuple[dict[Side, Keys], Flags, Flags, dict[str, tuple[int, int]]]:
-    """Return the keys of both sides, which rows have a side in `held_out`, which nearly only, and `Corpus.overlap`."""
-    keys: dict[Side, list[Keys]] = {"english": [], "non_english": []}
+    rows: Dataset, columns: Sequence[str], held_out: SentenceFilter
+) -> tuple[dict[str, Keys], Flags, Flags, dict[str, tuple[int, int]]]:
+    """Return the keys of all columns, which rows have a text in `held_out`, which nearly only, and `Corpus.overlap`."""
+    keys: dict[str, list[Keys]] = {column: [] for column in columns}
     exact, near, sums = [], [], np.zeros((2, len(held_out.sources)), np.int64)
     for start in range(0, len(rows), ROWS_PER_BATCH):
         batch = rows[start : start + ROWS_PER_BATCH]
-        texts = {side: list(batch[side]) for side in SIDES}
-        for side in SIDES:
-            keys[side].append(text_keys(texts[side]))
-        hits = held_out.sources_of(map(held_out.find, texts.values()), len(texts["english"]))
+        texts = {column: list(batch[column]) for column in columns}
+        for column in columns:
+            keys[column].append(text_keys(texts[column]))
+        hits = held_out.sources_of(map(held_out.find, texts.values()), len(texts[columns[0]]))
         sums += [found.sum(axis=0) for found in hits]
         exact.append(hits[0].any(axis=1))
         near.append(hits[1].any(axis=1) & ~exact[-1])
@@ -216,5 +257,5 @@ def _read_texts(
         for source, same, nearly in zip(held_out.sources, *sums, strict=True)
         if same or nearly
     }
-    joined = {side: np.concatenate(found) for side, found in keys.items()}
+    joined = {column: np.concatenate(found) for column, found in keys.items()}
     return joined, np.concatenate(exact), np.concatenate(near), overlap

@@ -85,7 +85,7 @@ class Recipe(Section):
     @property
     def languages(self) -> tuple[str, ...]:
         """The non-English languages of all corpora, sorted."""
-        return tuple(sorted({code for corpus in self.corpora.values() for code in corpus.languages}))
+        return tuple(sorted({code for corpus in self.corpora.values() for code in corpus.languages} - {"en"}))
 
     def identity(self) -> dict[str, Any]:
         """Return all that decides the result: everything but where files lie and who is told."""

@@ -164,7 +164,7 @@ def test_the_command_reports_without_a_model(tmp_path: Path) -> None:
         ("english", 1, 1),
         ("non_english", 0, 1),
     ]
-    assert "| mine en-uk | English | suite | en-uk 2 | 1 | 1 | 42 |" in (tmp_path / "o.md").read_text(encoding="utf-8")
+    assert "| mine en-uk | english | suite | en-uk 2 | 1 | 1 | 42 |" in (tmp_path / "o.md").read_text(encoding="utf-8")
 
 
 def test_the_command_takes_other_suites(tmp_path: Path) -> None:
