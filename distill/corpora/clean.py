@@ -88,34 +88,32 @@ def _write_repaired(
     counts = dict.fromkeys(repairs, 0)
     examples: dict[str, list[tuple[str, str]]] = {name: [] for name in repairs}
     with TemporaryDirectory(dir=path.parent) as folder:
-        changed = _in_processes(rows, partial(_repair_batch, section, repairs, columns), Path(folder), keep=True)
+        mended = _in_processes(rows, partial(_repair_batch, section, repairs, columns), Path(folder), keep=True)
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, rows.data.schema) as writer:
             for start in range(0, len(rows), ROWS_PER_BATCH):
-                before, after = rows[start : start + ROWS_PER_BATCH], changed[start : start + ROWS_PER_BATCH]
+                before, after = rows[start : start + ROWS_PER_BATCH], mended[start : start + ROWS_PER_BATCH]
                 values = [after[name] for name in rows.column_names]
                 writer.write_batch(pa.record_batch(values, schema=rows.data.schema))
-                masks = np.array(after["repairs"], np.int64)
-                for bit, name in enumerate(repairs):
-                    hits = np.flatnonzero(masks >> bit & 1)
-                    counts[name] += len(hits)
-                    for row in hits[: MAX_EXAMPLES - len(examples[name])].tolist():
-                        column = next(c for c in columns if before[c][row] != after[c][row])
-                        examples[name].append((before[column][row], after[column][row]))
+                changes = np.array(after["changes"], bool).reshape(-1, len(repairs), len(columns))
+                for name, changed in zip(repairs, changes.transpose(1, 0, 2), strict=True):
+                    counts[name] += int(changed.any(axis=1).sum())
+                    for row, column in np.argwhere(changed)[: MAX_EXAMPLES - len(examples[name])].tolist():
+                        examples[name].append((before[columns[column]][row], after[columns[column]][row]))
     return {"rows": len(rows), "repaired": counts, "examples": examples}
 
 
 def _repair_batch(
     section: CleaningSection, repairs: Sequence[str], columns: Sequence[str], batch: Batch
 ) -> dict[str, Any]:
-    """Return the repaired columns of a batch, and the repairs that changed each row as bits of a number."""
-    masks = np.zeros(len(batch[columns[0]]), np.int64)
+    """Return the repaired columns of a batch, and which repairs changed each row in which columns."""
+    changes = np.zeros((len(batch[columns[0]]), len(repairs), len(columns)), bool)
     texts: dict[str, Any] = {}
-    for column in columns:
+    for place, column in enumerate(columns):
         repaired = repair(batch[column], section)
         texts[column] = repaired.texts
-        for bit, name in enumerate(repairs):
-            masks[repaired.changed[name]] |= 1 << bit
-    return {**texts, "repairs": masks}
+        for number, name in enumerate(repairs):
+            changes[repaired.changed[name], number, place] = True
+    return {**texts, "changes": list(changes.reshape(len(changes), -1))}
 
 
 def _stored_flags(found: CachedRows, section: CleaningSection, languages: Mapping[str, str]) -> dict[str, Flags]:

@@ -66,6 +66,7 @@ class Corpus:
         cleaning: what cleaning did, in detail.
         overlap: per suite that has sentences of this corpus, in any column, the rows with the same sentence and with
             a near-duplicate only; a row counts for each suite it overlaps with.
+        split_off: whether these are the pairs among the rows of a corpus of triplets.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Corpus:
     counts: dict[str, int] = field(default_factory=dict)
     cleaning: Cleaning = field(default_factory=Cleaning)
     overlap: dict[str, tuple[int, int]] = field(default_factory=dict)
+    split_off: bool = False
 
     @property
     def public_source(self) -> str:
@@ -93,8 +95,8 @@ class Corpus:
 
     @property
     def label(self) -> str:
-        """Name and languages, for messages and logs."""
-        return f"{self.name} {self.languages}"
+        """Name and languages, for messages and logs; no two corpora of a recipe have the same."""
+        return f"{self.name} {self.languages}" + " without negatives" * self.split_off
 
     def digest(self) -> str:
         """Return a hash of the rows to train on and held out, in their order."""

@@ -215,6 +215,7 @@ def _split_off_pairs(corpus: Corpus) -> list[Corpus]:
         counts={},
         cleaning=Cleaning(),
         overlap={},
+        split_off=True,
     )
     corpus.train, corpus.dev = corpus.train[~lacking[corpus.train]], corpus.dev[~lacking[corpus.dev]]
     if not len(pairs.train):
