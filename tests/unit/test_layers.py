@@ -23,7 +23,7 @@ RANKS = [
     ["report", "corpora_report"],
     ["train", "card", "scoring"],
     ["pipeline"],
-    ["plan"],
+    ["plan", "sweep"],
     ["cli"],
 ]
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}
