@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from distill.cli import main
 from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora_report import overlap_markdown
 from distill.errors import DataError
 from distill.leakage import LeakageReport, leakage, recipe_leakage
 from distill.recipe import Recipe, load_recipe
-from distill.report import overlap_markdown
 from distill.testsets import BitextSet, StsSet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
