@@ -49,6 +49,7 @@ def make_recipe(folder: Path, pairs: list[tuple[str, str]], **evaluation: Any) -
         "name": "x",
         "teacher": {"model": "a/b"},
         "student": {"kind": "transplant"},
+        "cleaning": "off",
         "corpora": {"mine": {"files": "a.tsv", "languages": ["uk"], "dev_rows": 0}},
         "evaluation": evaluation,
     }
@@ -183,6 +184,7 @@ def test_real_corpora_without_shared_sentences_have_few_near_duplicates(tmp_path
         "name": "x",
         "teacher": {"model": "a/b"},
         "student": {"kind": "transplant"},
+        "cleaning": "off",
         "corpora": {"tatoeba": {"folder": str(DATA / "parallel" / "tatoeba"), "languages": ["uk"]}},
         "evaluation": {"suites": [str(DATA / "bitext" / "tatoeba")]},
     }
