@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.mixture import BATCHES_PER_WINDOW, Schedule, Step, Stream, epoch_batches, evenly, n_batches
+from distill.mixture import Schedule, Step, Stream
+from distill.mixture.epochs import epoch_batches, n_batches
+from distill.mixture.passes import BATCHES_PER_WINDOW
+from distill.mixture.turns import evenly
 
 sizes = st.integers(min_value=1, max_value=400)
 batch_sizes = st.integers(min_value=1, max_value=64)
