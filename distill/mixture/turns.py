@@ -34,17 +34,20 @@ class Turns:
     def item(self, turn: int) -> int:
         """Return the item whose turn it is."""
         block, place = divmod(turn, self.block)
-        return int(_order(self, block)[place])
+        return int(self._order(block)[place])
 
     def before(self, turn: int) -> Counts:
         """Return how many turns each item had before a turn (items,)."""
         block, place = divmod(turn, self.block)
-        return _quotas(self, block) + np.bincount(_order(self, block)[:place], minlength=len(self.shares))
+        return _quotas(self, block) + np.bincount(self._order(block)[:place], minlength=len(self.shares))
 
     def counts(self, turn: int, n: int) -> Counts:
         """Return how many of `n` turns from `turn` on, all in one block, each item has (items,)."""
         block, place = divmod(turn, self.block)
-        return np.bincount(_order(self, block)[place : place + n], minlength=len(self.shares))
+        return np.bincount(self._order(block)[place : place + n], minlength=len(self.shares))
+
+    def _order(self, block: int) -> npt.NDArray[np.int32]:
+        return _order(self, 0 if self.seed is None else block)
 
 
 def mixed_turns(weights: npt.NDArray[np.float64], seed: tuple[int, ...], *, multiple: int = 1) -> Turns:
@@ -69,7 +72,7 @@ def _quotas(turns: Turns, blocks: int) -> Counts:
     return whole
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _order(turns: Turns, block: int) -> npt.NDArray[np.int32]:
     """Return the items of a block in order: one turn of an item in each of as many equal parts as it has turns."""
     counts = _quotas(turns, block + 1) - _quotas(turns, block)
