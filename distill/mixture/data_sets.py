@@ -78,7 +78,7 @@ def data_sets(streams: Mapping[str, Stream]) -> list[DataSet]:
         numbers = np.zeros(n, np.int16) if stream.data_set is None else stream.data_set
         if n and (numbers[1:] < numbers[:-1]).any():
             raise ValueError(f"rows of {objective!r} are not sorted by data set")
-        ends = np.searchsorted(numbers, np.arange(len(stream.labels) + 1))
+        ends = np.searchsorted(numbers, np.arange(len(stream.labels) + 1, dtype=numbers.dtype))  # no copy
         found += [
             DataSet(objective, label, int(ends[i]), int(ends[i + 1] - ends[i]))
             for i, label in enumerate(stream.labels)

@@ -271,20 +271,15 @@ def _check_weights(
     corpora: Mapping[str, CorpusSection],
     objectives: Iterable[str],
 ) -> None:
-    parts = {
-        corpus: [part for code in corpora[corpus].languages for part in part_names(corpus, code)] for corpus in corpora
-    }
-    known = [*corpora, *objectives, *(part for names in parts.values() for part in names)]
+    parts = {corpus: [part_names(corpus, code) for code in section.languages] for corpus, section in corpora.items()}
+    full, short = zip(*(names for found in parts.values() for names in found), strict=True)
     for name in weights:
-        _check_known((*key, name), name, known, "corpus, part of a corpus or objective")
+        if name not in short:
+            _check_known((*key, name), name, [*corpora, *objectives, *full], "corpus, part of a corpus or objective")
     for objective, corpus in pairs:
-        if objective in weights or corpus in weights:
-            continue
-        for code in corpora[corpus].languages:
-            if not any(part in weights for part in part_names(corpus, code)):
-                raise MisfitError(
-                    key, f"no weight for {part_names(corpus, code)[0]!r}", hint="give it one; 0 leaves it out"
-                )
+        missing = [names for names in parts[corpus] if not {objective, corpus, *names} & weights.keys()]
+        if missing:
+            raise MisfitError(key, f"no weight for {missing[0][0]!r}", hint="give it one; 0 leaves it out")
 
 
 def _check_sides(

@@ -49,7 +49,7 @@ def main() -> None:
     lengths = np.random.default_rng(0).integers(3, 128, sum(n), dtype=np.int32)
     labels = tuple(f"set{i} en" for i in range(N_SETS))
     stream = Stream(lengths, 0.0, np.repeat(np.arange(N_SETS, dtype=np.int16), n), labels)
-    results = {"rows": sum(n), "own_mb": round((lengths.nbytes + sum(n) * 2) / 1e6)}
+    results: dict[str, object] = {"rows": sum(n), "own_mb": round((lengths.nbytes + sum(n) * 2) / 1e6)}
     for name, mixture in SAMPLINGS.items():
         before, began = peak(), time.process_time()
         made = Schedule({"all": stream}, BATCH, 100, 1, TOTAL_STEPS, MixtureSection.model_validate(mixture))
@@ -67,7 +67,7 @@ def main() -> None:
             "seconds_to_last_step": round(resumed, 2),
             "memory_mb": round(peak() - before),
         }
-    finish(results, arguments)
+    finish(arguments, results)
 
 
 if __name__ == "__main__":

@@ -302,6 +302,15 @@ def test_permuted_is_a_permutation_of_which_any_part_can_be_had(n: int, seed: in
     assert permuted(part, n, (seed,)).tolist() == whole[part].tolist()
 
 
+def test_a_part_of_a_permutation_of_a_billion_rows_is_cheap() -> None:
+    n = 10**9
+    rows = permuted(np.arange(n - 100_000, n), n, (1,))
+    assert len(set(rows.tolist())) == 100_000
+    assert 0 <= rows.min() < 10**5
+    assert n - 10**5 < rows.max() < n
+    assert abs(float(rows.mean()) / n - 0.5) < 0.005
+
+
 def test_permuted_spreads_rows_as_a_random_permutation() -> None:
     n, tries = 97, 4000
     orders = np.stack([permuted(np.arange(n), n, (seed,)) for seed in range(tries)])
