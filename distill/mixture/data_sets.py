@@ -120,14 +120,17 @@ def _named_weights(named: Mapping[str, float], sets: Sequence[DataSet]) -> Share
     return found
 
 
-def domain_pools(stream: Stream, first: int, stop: int, batch_size: int) -> list[Rows]:
-    """Return a range of rows, apart by domain; domains with less than half a batch of rows go with those without."""
-    rows = np.arange(first, stop)
-    if stream.domain is None:
-        return [rows]
-    numbers = stream.domain[first:stop]
-    rows, numbers = rows[order := np.argsort(numbers, kind="stable")], numbers[order]
-    pools = np.split(rows, np.flatnonzero(np.diff(numbers)) + 1)
-    has_domain = [stream.domain[pool[0]] >= 0 and 2 * len(pool) >= batch_size for pool in pools]
-    rest = [pool for pool, own in zip(pools, has_domain, strict=True) if not own]
-    return [pool for pool, own in zip(pools, has_domain, strict=True) if own] + ([np.concatenate(rest)] if rest else [])
+def domain_pools(rows: range, domain: npt.NDArray[np.int32], batch_size: int) -> list[Rows]:
+    """Return a range of rows apart by domain; domains with less than half a batch of rows go with those without.
+
+    Args:
+        rows: the rows.
+        domain: number of each row's domain, -1 for none.
+        batch_size: rows of a batch.
+    """
+    numbers = domain[rows.start : rows.stop]
+    order = np.argsort(numbers, kind="stable")
+    pools = np.split(order + rows.start, np.flatnonzero(np.diff(numbers[order])) + 1)
+    apart = [pool for pool in pools if domain[pool[0]] >= 0 and 2 * len(pool) >= batch_size]
+    rest = [pool for pool in pools if domain[pool[0]] < 0 or 2 * len(pool) < batch_size]
+    return [*apart, np.concatenate(rest)] if rest else apart

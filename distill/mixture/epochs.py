@@ -38,17 +38,17 @@ class RowEpochs:
     ) -> None:
         self.streams, self.batch_size, self.seed = streams, batch_size, seed
         if sets is None:
-            ranges = [(name, 0, len(stream.lengths)) for name, stream in streams.items()]
+            ranges = [(name, range(len(stream.lengths))) for name, stream in streams.items()]
         else:
-            ranges = [(s.objective, s.first, s.first + s.n) for s in sets]
+            ranges = [(s.objective, range(s.first, s.first + s.n)) for s in sets]
         self.pools: list[tuple[str, Rows | range]] = []
-        for name, first, stop in ranges:
-            stream = streams[name]
-            found = domain_pools(stream, first, stop, batch_size) if by_domain else [range(first, stop)]
-            self.pools += [(name, pool) for pool in found]
+        for name, rows in ranges:
+            domain = streams[name].domain if by_domain else None
+            pools = [rows] if domain is None else domain_pools(rows, domain, batch_size)
+            self.pools += [(name, pool) for pool in pools]
         sizes = [(len(pool), n_batches(len(pool), batch_size)) for _, pool in self.pools]
         self.steps_per_epoch = sum(n for _, n in sizes)
-        self.smallest_batch = min(rows // n for rows, n in sizes)
+        self.smallest_batch = min(size // n for size, n in sizes)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield objective, rows and English flag of an epoch's steps."""

@@ -247,10 +247,11 @@ class ShareSteps:
                 )
             run = max(1, round(self.batch_size * max(share for share, _ in shares)))
             return EndlessRows(own.first, lengths, run, reach, seed)
-        if by_domain or own.n < 2 * self.batch_size:
-            whole = [np.arange(own.first, own.first + own.n)]
-            pools = domain_pools(stream, own.first, own.first + own.n, self.batch_size) if by_domain else whole
-            return PooledRows(pools, stream.lengths, self.batch_size, seed)
+        rows = range(own.first, own.first + own.n)
+        if by_domain and stream.domain is not None:
+            return PooledRows(domain_pools(rows, stream.domain, self.batch_size), stream.lengths, self.batch_size, seed)
+        if own.n < 2 * self.batch_size:
+            return PooledRows([np.array(rows)], stream.lengths, self.batch_size, seed)
         return EndlessRows(own.first, lengths, self.batch_size, None, seed)
 
     def _reach(self, share: float, turns: Turns) -> int:

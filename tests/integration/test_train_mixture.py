@@ -56,8 +56,8 @@ def test_only_fixed_shapes_reach_the_model_and_the_losses_are_the_same(make_trai
         trainer.train()
         shapes.append(seen)
         losses.append([event["loss"] for event in trainer.run.read_log() if event["event"] == "train"])
-    assert shapes[1] == {(TOKENS_PER_CHUNK["cpu"] // length, length) for length in (8, 24, 32)}
-    assert len(shapes[0]) > len(shapes[1])
+    assert shapes[1] <= {(TOKENS_PER_CHUNK["cpu"] // length, length) for length in (8, 24, 32)}
+    assert len(shapes[0]) > len(shapes[1]) > 1
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
 
 
