@@ -14,6 +14,7 @@ RANKS = [
     ["files", "languages", "encode", "duplicates"],
     ["recipe"],
     ["rundir", "store", "models", "vocabulary", "alignment", "optimizer", "mteb_tasks"],
+    ["cleaning"],
     ["named_models", "corpora", "neighbours", "uncertainty", "launch"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],

@@ -1,0 +1,1 @@
+"""Rules that drop and repair rows of corpora."""
