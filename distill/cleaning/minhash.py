@@ -1,11 +1,11 @@
 """Near-duplicates among millions of texts: MinHash and locality-sensitive hashing, every hit checked exactly.
 
 A text is the set of its character trigrams, as in `distill.duplicates`, whose exact search takes more than linear time
-to join a corpus with itself. Here each set gets `BANDS` keys, each of the minima of `ROWS` hash functions (Broder 1997);
-two sets of similarity s share at least one with probability 1 - (1 - s^ROWS)^BANDS (Leskovec, Rajaraman & Ullman,
-Mining of Massive Datasets, 3.4): 0.998 at 0.8, 0.27 at 0.5, 0.0002 at 0.15. Pairs that share one are compared in full.
-Plain hash functions it is: one-permutation hashing with optimal densification (Shrivastava 2017) took three times as
-long for the same recall, because numpy multiplies many numbers faster than it sorts them into bins.
+to join a corpus with itself. Here each set gets `BANDS` keys, each of the minima of `ROWS` hash functions (Broder
+1997); two sets of similarity s share at least one with probability 1 - (1 - s^ROWS)^BANDS (Leskovec, Rajaraman &
+Ullman, Mining of Massive Datasets, 3.4): 0.998 at 0.8, 0.27 at 0.5, 0.0002 at 0.15. Pairs that share one are compared
+in full. One-permutation hashing with optimal densification (Shrivastava 2017) takes three times as long for the same
+recall: numpy multiplies numbers faster than it sorts them into bins.
 
 Rows are taken in their order, and a row is dropped if it is near one that was kept. Connected components, the other
 usual choice, would drop rows that are near nothing kept: a chain of small changes joins texts that differ altogether.
@@ -272,7 +272,9 @@ def _fits(
     differing = np.bitwise_count(bitmap ^ other_bitmap).sum(axis=1, dtype=np.int64)
     least = _to_share(size, other, threshold)
     # Each bit that differs is for a trigram that is not shared.
-    return np.less_equal(least, np.minimum(size, other)) & np.less_equal(2 * least, size + other - differing)
+    shared = np.minimum(np.minimum(size, other), (size + other - differing) // 2)  # at most
+    fits: npt.NDArray[np.bool_] = least <= shared
+    return fits
 
 
 def _overlaps(left: Numbers, right: Numbers, texts: Texts) -> Numbers:
