@@ -76,7 +76,7 @@ def drop_across(keys: RowKeys, texts: Texts, rules: AcrossRules) -> Across:
     """
     like = np.arange(len(keys.rows))
     dropped: dict[str, Flags] = {}
-    left = like
+    left = np.arange(len(like))
     if rules.duplicates:
         like = first_rows(keys.rows)
         dropped["duplicates"] = like != left

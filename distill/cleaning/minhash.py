@@ -159,7 +159,8 @@ def decide(candidates: Candidates, sketches: Sketches, texts: Texts, threshold: 
         rows, buckets, leads = rows[left], buckets[left], leads[left]
         order = np.lexsort((rows, buckets))
         rows, buckets, leads = rows[order], buckets[order], leads[order]
-        at, leader = _pairs_within(buckets, 0, len(rows))
+        places = _places(buckets)
+        at, leader = np.repeat(np.arange(len(rows)), places), ranges(np.arange(len(rows)) - places, places)
         at, leader = at[leads[leader]], leader[leads[leader]]
         later, earlier = _near_pairs(rows[at], rows[leader], sketches, texts, threshold)
         for row, other in zip(later.tolist(), earlier.tolist(), strict=True):
@@ -205,7 +206,7 @@ def shared_keys(ordered: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.bool_],
 def may_be_near(
     buckets: Numbers, sizes: npt.NDArray[np.int32], bitmaps: Bitmaps, threshold: float
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return which entries may be near another one of their bucket, and which are among the first `MOST_LEADERS` of it.
+    """Return which entries are of a bucket with rows that may be near, and which the first `MOST_LEADERS` of theirs.
 
     Args:
         buckets: the bucket of each entry, sorted; within one, entries are in the order of their rows.
@@ -213,14 +214,17 @@ def may_be_near(
         bitmaps: likewise.
         threshold: least Jaccard similarity.
     """
-    linked = np.zeros(len(buckets), bool)
-    leads = _places(buckets) < MOST_LEADERS
-    step = max(1, MOST_PAIRS // MOST_LEADERS)
-    for start in range(0, len(buckets), step):
-        later, earlier = _pairs_within(buckets, start, min(start + step, len(buckets)))
-        near = _fits(sizes[later], bitmaps[later], sizes[earlier], bitmaps[earlier], threshold)
-        linked[later[near]] = linked[earlier[near]] = True
-    return linked, leads
+    places = _places(buckets)
+    own = np.arange(len(buckets))
+    found = np.zeros(int(buckets[-1]) + 1 if len(buckets) else 0, bool)
+    for leader in range(min(MOST_LEADERS, int(places.max(initial=0)))):
+        own = own[(places[own] > leader) & ~found[buckets[own]]]
+        for start in range(0, len(own), MOST_PAIRS):
+            later = own[start : start + MOST_PAIRS]
+            earlier = later - places[later] + leader
+            near = _fits(sizes[later], bitmaps[later], sizes[earlier], bitmaps[earlier], threshold)
+            found[buckets[later[near]]] = True
+    return found[buckets], places < MOST_LEADERS
 
 
 def _blocks(entries: Candidates) -> Iterator[tuple[Numbers, Numbers, npt.NDArray[np.bool_]]]:
@@ -234,14 +238,6 @@ def _blocks(entries: Candidates) -> Iterator[tuple[Numbers, Numbers, npt.NDArray
 def _places(ordered: Numbers) -> Numbers:
     """Return the place of each entry among those with its number, 0 for the first."""
     return np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
-
-
-def _pairs_within(buckets: Numbers, start: int, end: int) -> tuple[Numbers, Numbers]:
-    """Return pairs of an entry from `start` to `end` and an earlier one of its bucket; entries are sorted by bucket."""
-    first = np.searchsorted(buckets, buckets[start:end])
-    own = np.arange(start, end)
-    counts = np.minimum(own - first, MOST_LEADERS)
-    return np.repeat(own, counts), ranges(first, counts)
 
 
 def _near_pairs(
