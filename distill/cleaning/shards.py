@@ -20,6 +20,7 @@ import functools
 import json
 import multiprocessing
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -31,7 +32,7 @@ import numpy as np
 from distill.cleaning import stages
 from distill.cleaning.across import AcrossRules
 from distill.cleaning.stages import Job, RowRules
-from distill.errors import DataError
+from distill.errors import DataError, DistillError
 from distill.files import disk_errors, file_checksum, write_atomically
 
 Stage = Callable[[Job, int], None]
@@ -73,7 +74,7 @@ def clean_shards_with_ray(
         task = functools.partial(_ray_task, stage, job)
         for row in tasks.map(task).take_all():
             if row["error"]:
-                raise DataError(**json.loads(row["error"]))
+                raise pickle.loads(row["error"])
 
     started = not ray.is_initialized()
     if started:
@@ -85,14 +86,13 @@ def clean_shards_with_ray(
             ray.shutdown()
 
 
-def _ray_task(stage: Stage, job: Job, row: dict[str, int]) -> dict[str, str]:
-    """Run a task; a mistake in the data is returned, because Ray wraps what is raised."""
+def _ray_task(stage: Stage, job: Job, row: dict[str, int]) -> dict[str, bytes]:
+    """Run a task; an error that the user can mend is returned, because Ray wraps what is raised."""
     try:
         stage(job, row["number"])
-    except DataError as error:
-        fields = ("where", "found", "expected", "hint")
-        return {"error": json.dumps({field: getattr(error, field) for field in fields})}
-    return {"error": ""}
+    except DistillError as error:
+        return {"error": pickle.dumps(error)}
+    return {"error": b""}
 
 
 def _clean_shards(job: Job, run: Run) -> dict[str, dict[str, int]]:

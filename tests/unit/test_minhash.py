@@ -101,13 +101,15 @@ def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch, name: str, value
 
 
 def test_blocks_do_not_matter_where_buckets_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    forms = planted(2, sources=3, rows=300, most=40)
-    complete = fast(forms)
+    rng = random.Random(0)
+    base = "".join(rng.choices("абвгґдеєжзиіabcdefghijklmno ", k=300))
+    forms = [edited(rng, base, 60) for _ in range(300)]
+    complete = fast(forms, 0.5)
     monkeypatch.setattr(minhash, "MOST_LEADERS", 1)
-    expected = fast(forms)
+    expected = fast(forms, 0.5)
     assert expected != complete
     monkeypatch.setattr(minhash, "BLOCK", 7)
-    assert fast(forms) == expected
+    assert fast(forms, 0.5) == expected
 
 
 def test_sketches_of_parts_are_those_of_the_whole() -> None:

@@ -116,6 +116,10 @@ def test_ray_writes_the_same_bytes(tmp_path: Path) -> None:
     expected = here(paths, tmp_path / "here")
     assert clean_shards_with_ray(paths, tmp_path / "ray", RULES, ACROSS) == expected
     assert contents(tmp_path / "ray") == contents(tmp_path / "here")
+    (tmp_path / "bad").mkdir()
+    pq.write_table(pa.table({"english": ["a"]}), tmp_path / "bad" / "a.parquet")
+    with pytest.raises(DataError, match="no column non_english"):
+        clean_shards_with_ray([tmp_path / "bad" / "a.parquet"], tmp_path / "ray2", RULES, ACROSS)
 
 
 def contents(out: Path) -> dict[str, bytes]:
