@@ -1,0 +1,1 @@
+"""Mining: hard negatives, similar names and triplets out of local files."""
