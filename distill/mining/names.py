@@ -112,7 +112,7 @@ def _edit_scores(spelled: Sequence[str], sounds: Sequence[str], first: Numbers, 
 
     def similarity(forms: Sequence[str], scorer: Any) -> Floats:
         left, right = [forms[i] for i in first], [forms[j] for j in second]
-        return np.asarray(process.cpdist(left, right, scorer=scorer, dtype=np.float32), np.float32) / 100
+        return np.asarray(process.cpdist(left, right, scorer=scorer) / np.float32(100), np.float32)
 
     edit = similarity(spelled, fuzz.ratio)
     silent = np.array([not (sounds[i] and sounds[j]) for i, j in zip(first, second, strict=True)], bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 
 from distill.errors import DistillError
 
@@ -14,9 +14,11 @@ def require(*packages: str) -> None:
         DistillError: one is not.
     """
     for package in packages:
-        if find_spec(package) is None:
+        try:
+            import_module(package)
+        except ImportError as error:
             raise DistillError(
                 "distill mine",
-                f"the package {package} is not installed",
+                f"the package {package} cannot be imported: {error}",
                 hint='pip install "distill-multilingual[mining]"',
-            )
+            ) from error

@@ -87,23 +87,28 @@ def write_review(out: Path, triplets: Sequence[Triplet], auto_keep: float | None
     Raises:
         DataError: an older review file is malformed; nothing is changed then.
     """
-    review, record_path = _beside(out, REVIEW), _beside(out, RECORD)
-    before = _read_record(record_path, out.name) if record_path.is_file() else Record(out.name)
-    if review.is_file() and not record_path.is_file():
-        raise DataError(str(review), f"without {record_path.name}, which says what was mined", hint="name another file")
-    decisions = _decisions(review, before) if review.is_file() else before.decisions
+    before, decisions = _before(out)
     mined = {triplet_id((triplet.anchor, triplet.positive, triplet.negative)): triplet for triplet in triplets}
     shown = list(dict.fromkeys([*mined, *decisions]))
     every = {**before.triplets, **mined}
-    clear = {key for key in mined if auto_keep is not None and margin(every[key]) >= auto_keep}
-    filled_in = {key: "keep" for key in shown if key in clear}
+    clear = [key for key in mined if auto_keep is not None and margin(every[key]) >= auto_keep]
+    filled_in = {key: "keep" for key in clear if key not in decisions}
     record = Record(out.name, every, tuple(mined), filled_in, decisions)
     # The record comes first: it knows every row of the old review file and of the new one.
-    write_atomically(record_path, _record_content(record))
+    write_atomically(_beside(out, RECORD), _record_content(record))
     shown.sort(key=lambda key: margin(every[key]))
     rows = [_row(key, every[key], decisions.get(key, Decision(filled_in.get(key, ""))), auto_keep) for key in shown]
-    write_sheet(review, COLUMNS, rows)
-    return review
+    write_sheet(_beside(out, REVIEW), COLUMNS, rows)
+    return _beside(out, REVIEW)
+
+
+def check_review(out: Path) -> None:
+    """Check, before the work begins, that a review can be written beside a file of training data.
+
+    Raises:
+        DataError: an older review file is malformed, or files of others are in the way.
+    """
+    _before(out)
 
 
 def accept(path: Path) -> dict[Path, Counter[str]]:
@@ -232,11 +237,18 @@ def _read_decision(fields: Mapping[str, str], place: str) -> Decision:
     return Decision(decision, fixes, _one_line(fields["note"]))
 
 
-def _decisions(review: Path, record: Record) -> dict[str, Decision]:
-    """Return what a person decided in a review file; decisions accepted before stay where their rows are gone."""
-    rows = _read_review(review, record)
+def _before(out: Path) -> tuple[Record, dict[str, Decision]]:
+    """Return the record of earlier mining and all that a person decided, also on rows that have gone."""
+    review, record_path = _beside(out, REVIEW), _beside(out, RECORD)
+    if not record_path.is_file():
+        if there := next((path for path in (out, review) if path.exists()), None):
+            found = f"is there, but not {record_path.name}, which says what was mined"
+            raise DataError(str(there), found, expected="no file, or one of earlier mining", hint="name another file")
+        return Record(out.name), {}
+    record = _read_record(record_path, out.name)
+    rows = _read_review(review, record) if review.is_file() else {}
     gone = {key: decision for key, decision in record.decisions.items() if key not in rows}
-    return gone | {key: row for key, row in rows.items() if _is_own(key, row, record)}
+    return record, gone | {key: row for key, row in rows.items() if _is_own(key, row, record)}
 
 
 def _is_own(key: str, row: Decision, record: Record) -> bool:
