@@ -178,7 +178,7 @@ def _row(key: str, triplet: Triplet, decision: Decision, auto_keep: float | None
         why.insert(0, f"clear: the margin is at least {auto_keep:g}")
     values = {
         "decision": decision.decision,
-        **dict(zip(TEXTS, (triplet.anchor, triplet.positive, triplet.negative), strict=True)),
+        **{text: _one_line(getattr(triplet, text)) for text in TEXTS},
         **dict(zip(FIXES, decision.fixes, strict=True)),
         "note": decision.note,
         **_facts(triplet),
