@@ -16,11 +16,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
-LANGUAGES = (
-    "af am ar az be bg bn bs ca cs cy da de el en eo es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko "
-    "ku ky la lo lt lv mk ml mn mr ms mt my nb ne nl nn pa pl ps pt ro ru si sk sl so sq sr sv sw ta te th tl tr uk ur uz "
-    "vi zh"
-).split()
+_LANGUAGES = """
+    af am ar az be bg bn bs ca cs cy da de el en eo es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko
+    ku ky la lo lt lv mk ml mn mr ms mt my nb ne nl nn pa pl ps pt ro ru si sk sl so sq sr sv sw ta te th tl tr uk ur uz
+    vi zh
+"""
+LANGUAGES = frozenset(_LANGUAGES.split())
 """What a text may be in; the rarer languages of the model would only take texts from these."""
 
 SAME = {"nn": "nb", "bs": "hr", "sr": "hr", "ms": "id"}
@@ -37,10 +38,12 @@ class _Model:
     """The automaton and the weights.
 
     Attributes:
-        moves: the next state's first move, for each state and byte.
-        features: the feature that a state stands for, -1 if none, at the place of the state's first move.
-        weights: (features, languages).
-        prior: (languages,).
+        labels: the languages.
+        moves: the next state, for each row of states that move alike and each byte.
+        rows: where a state's row starts in `moves`.
+        features: the feature that reaching a state stands for, -1 if none.
+        weights: logarithms of the probabilities of features (features, languages).
+        prior: of languages (languages,).
     """
 
     labels: tuple[str, ...]
@@ -52,20 +55,26 @@ class _Model:
 
 
 def labels() -> tuple[str, ...]:
-    """Return the languages that texts are told apart by, in the order of `log_odds`' columns."""
+    """Return the language of each column of `log_odds`."""
     return _model().labels
 
 
 def knows(language: str) -> bool:
     """Return whether texts of a language can be identified."""
-    return SAME.get(language, language) in labels()
+    return bool(columns(language))
+
+
+@lru_cache(maxsize=64)
+def columns(*languages: str) -> tuple[int, ...]:
+    """Return the columns of `log_odds` that stand for some languages, with those that cannot be told from them."""
+    codes = {SAME.get(code, code) for code in languages}
+    return tuple(n for n, label in enumerate(labels()) if SAME.get(label, label) in codes)
 
 
 def log_odds(texts: Sequence[str]) -> Floats:
-    """Return how likely each text is of each language (texts, languages); differences are logarithms of odds.
+    """Return how likely each text is of each language (texts, languages); differences are natural logarithms of odds.
 
-    They are divided by the square root of the text's bytes, which keeps odds of short and long texts comparable (as
-    py3langid does). All languages of a text in which nothing was found have 0.
+    All languages of a text in which nothing was found have 0.
     """
     model = _model()
     scores = np.zeros((len(texts), len(model.labels)), np.float32)
@@ -76,7 +85,7 @@ def log_odds(texts: Sequence[str]) -> Floats:
 
 def _scores(model: _Model, texts: Sequence[str]) -> Floats:
     """Return the rows of `log_odds` for some texts."""
-    from scipy.sparse import csr_array
+    from scipy.sparse import csr_array  # slow to import
 
     encoded = [text[:BYTES].encode("utf-8", "surrogatepass")[:BYTES] for text in texts]
     sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
@@ -89,7 +98,7 @@ def _scores(model: _Model, texts: Sequence[str]) -> Floats:
     shape = (len(texts), len(model.weights))
     found = csr_array((np.log1p(counts, dtype=np.float32), features, starts), shape) @ model.weights
     found[np.diff(starts) > 0] += model.prior
-    return np.asarray(found / np.sqrt(np.maximum(sizes, 1))[:, None], np.float32)
+    return np.asarray(found, np.float32)
 
 
 def _walk(model: _Model, encoded: Sequence[bytes], sizes: Numbers) -> tuple[Numbers, Numbers]:
@@ -127,7 +136,7 @@ def _model() -> _Model:
     return _Model(
         tuple(names[place] for place in kept),
         np.asarray(full.tk_nextmove, np.uint32),
-        np.asarray(full.tk_row, np.uint32) << 8,
+        np.asarray(full.tk_row, np.uint32) << np.uint32(8),
         np.asarray(full.tk_output, np.int32),
         np.ascontiguousarray(full.nb_ptc[:, kept], np.float32),
         full.nb_pc[kept].astype(np.float32),

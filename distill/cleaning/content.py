@@ -11,10 +11,19 @@ from distill.cleaning.numbers import lost_numbers
 from distill.cleaning.texts import Flags, Texts
 from distill.recipe.cleaning import CopyRule, SymbolsRule
 
-WORD = re.compile(r"[^\W\d_]+(?:['’ʼ-][^\W\d_]+)*")
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 DIGITS = re.compile(r"\d+")
-ADDRESS = re.compile(r"(?:https?://|ftp://|www\.)([^\s/\"'<>)\]»”,]+)|[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", re.IGNORECASE)
-BROKEN = re.compile("[\ufffd\x80-\x9f\ue000-\uf8ff]|ï¿½|[^\\W\\d_]\\?+[^\\W\\d_\\s]*[a-zа-яåäöæøü]")
+ADDRESS = re.compile(
+    r"(?:https?://|ftp://|www\.)([^\s/?#:\"'<>)\]»”,]+)[^\s\"'<>»”]*|[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", re.IGNORECASE
+)
+LOST = re.compile(
+    "[\ufffd\x80-\x9f\ue000-\uf8ff]|ï¿½|[a-zà-öø-ÿ]Ã|[ÂÃÅÐÑ][\x80-\xbf]|[ÃÄÅ][„…†‡ˆ‰‹•˜™›œžŸ]|(?:[РС][\xa0-\xbf‚ѓ…†‡€‰љњќћџђ]){2}"
+)
+"""Replacement characters, and UTF-8 read in another encoding that no repair could read back."""
+
+QUESTION_MARK = re.compile(r"[^\W\d_]\?+[a-zа-яåäöæøü]")
+"""A question mark in the place of a letter."""
+
 LONG_RUN = 8
 """A letter so often in a row is noise."""
 
@@ -34,12 +43,16 @@ def copies(english: Texts, other: Texts, rule: CopyRule) -> Flags:
 
 def copied(source: str, text: str, share: float) -> bool:
     """Return whether a text is the English sentence, or at least some share of its words are the English ones."""
-    words = WORD.findall(source)
-    if sum(word.islower() for word in words) < 2:
+    if sum(word.islower() for word in WORD.findall(source)) < 2:
         return False
-    there = Counter(word.casefold() for word in WORD.findall(text))
-    kept = sum((there & Counter(word.casefold() for word in words)).values())
-    return kept == len(words) == there.total() or (len(words) >= 5 and kept >= share * there.total())
+    kept, words, there = shared_words(source, text)
+    return kept == words == there or (words >= 5 and kept >= share * there)
+
+
+def shared_words(source: str, text: str) -> tuple[int, int, int]:
+    """Return how many words two texts have in common, and how many each has; letter case does not count."""
+    words, there = (Counter(word.casefold() for word in WORD.findall(side)) for side in (source, text))
+    return (words & there).total(), words.total(), there.total()
 
 
 def numbers(english: Texts, other: Texts) -> Flags:
@@ -69,7 +82,11 @@ def _hosts(text: str) -> set[str]:
 
 def broken(texts: Texts) -> Flags:
     """Return which texts have characters that an encoding lost."""
-    return np.fromiter((bool(BROKEN.search(text)) for text in texts.texts), bool, len(texts))
+    found = np.zeros(len(texts), bool)
+    for row, text in enumerate(texts.texts):
+        if (not text.isascii() and LOST.search(text)) or ("?" in text and QUESTION_MARK.search(ADDRESS.sub(" ", text))):
+            found[row] = True
+    return found
 
 
 def repeats(texts: Texts) -> Flags:

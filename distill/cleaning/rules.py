@@ -72,7 +72,7 @@ def flags(rule: RowRule, columns: Sequence[Texts], section: CleaningSection) -> 
         english, other = columns
         return rule.sides(english, other, *given)
     assert rule.column
-    return np.logical_or.reduce([rule.column(texts, *given) for texts in columns])
+    return np.asarray(np.any([rule.column(texts, *given) for texts in columns], axis=0))
 
 
 def _is_on(rule: RowRule, section: CleaningSection) -> bool:

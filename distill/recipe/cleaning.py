@@ -45,9 +45,14 @@ class LengthRatioRule(Rule):
 
 
 class TruncatedRule(Rule):
-    """One side ends in the middle: it lacks the other's last mark or bracket, and is too short."""
+    """One side ends in the middle: it is too short, and no mark says that it has ended."""
 
-    shorter: Share = Field(0.8, description="Share of the usual length below which a side without its end is cut.")
+    lost_mark: Share = Field(
+        0.72, description="Share of the usual length below which a side is cut that lacks the other's last mark."
+    )
+    no_mark: Share = Field(
+        0.56, description="Share of the usual length below which a side is cut where neither ends with a mark."
+    )
 
 
 class CopyRule(Rule):
@@ -66,9 +71,8 @@ class LanguageRule(Rule):
     """A side is in another language."""
 
     odds: Positive = Field(
-        2.5,
-        description="How much likelier another language must be: the logarithm, over the root of the text's bytes. "
-        "Smaller drops more.",
+        12.0,
+        description="How many times likelier another language must be, as a natural logarithm; smaller drops more.",
     )
 
 
@@ -254,10 +258,10 @@ _STRICT = _DEFAULT.model_copy(
         "questions": True,
         "length": LengthRule(least_characters=10, least_words=3, most_characters=1000, most_words=150),
         "length_ratio": LengthRatioRule(most=1.8),
-        "truncated": TruncatedRule(shorter=0.9),
+        "truncated": TruncatedRule(lost_mark=0.9, no_mark=0.7),
         "copies": CopyRule(share=0.5),
         "script": ScriptRule(share=0.7),
-        "language": LanguageRule(odds=1.0),
+        "language": LanguageRule(odds=5.0),
         "symbols": SymbolsRule(),
         "near_duplicates": NearDuplicatesRule(),
         "translations": TranslationsRule(most=4),

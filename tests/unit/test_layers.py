@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
     ["errors", "progress", "attention"],
-    ["files", "languages", "encode", "duplicates"],
+    ["files", "languages", "encode", "duplicates", "identify", "scripts"],
     ["recipe"],
-    ["rundir", "store", "models", "vocabulary", "alignment", "optimizer", "mteb_tasks"],
+    ["rundir", "store", "models", "cleaning", "vocabulary", "alignment", "optimizer", "mteb_tasks"],
     ["named_models", "corpora", "neighbours", "uncertainty", "launch"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
