@@ -87,7 +87,8 @@ def _scores(model: _Model, texts: Sequence[str]) -> Floats:
     """Return the rows of `log_odds` for some texts."""
     from scipy.sparse import csr_array  # slow to import
 
-    encoded = [text[:BYTES].encode("utf-8", "surrogatepass")[:BYTES] for text in texts]
+    begins = (text[:BYTES].lower() if text.isupper() else text[:BYTES] for text in texts)  # as py3langid does
+    encoded = [begin.encode("utf-8", "surrogatepass")[:BYTES] for begin in begins]
     sizes = np.fromiter(map(len, encoded), np.int64, len(encoded))
     order = np.argsort(-sizes, kind="stable")
     features, owners = _walk(model, [encoded[place] for place in order], sizes[order])

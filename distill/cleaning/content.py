@@ -95,6 +95,7 @@ def repeats(texts: Texts) -> Flags:
     for row in np.flatnonzero(texts.words >= 6).tolist():
         words = texts.texts[row].casefold().split()
         if len(set(words)) <= 0.7 * len(words):
+            words = WORD.findall(texts.texts[row].casefold())
             found[row] = len(set(words)) <= 0.35 * len(words) or bool(again_and_again(words))
     return found | _has_runs(texts)
 

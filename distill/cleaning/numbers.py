@@ -49,10 +49,15 @@ def _readings(number: str) -> set[str]:
 
 
 def _allowed(source: str) -> dict[str, set[str]]:
-    """Return what a number of the source may become: 3 pm is 15:00, the 1990s are the 90s, the 9th century the 800s."""
+    """Return what a number of the source may become: 3:30 pm is 15.30, the 1990s the 90s, the 9th century the 800s."""
     values: dict[str, set[str]] = {}
-    for hour, _, half in HALF_DAY.findall(source):
-        values.setdefault(hour, set()).add(str(int(hour) % 12 + 12 * (half.lower() == "p")))
+    times = [*HALF_DAY.findall(source), *((hour, minute, "") for hour, minute in CLOCK.findall(source))]
+    for hour, minute, half in times:
+        early = int(hour) % 12
+        hours = {"a": {early}, "p": {early + 12}}.get(half.lower(), {early, early + 12}) | {int(hour)}
+        whole = {f"{hour}.{minute}".rstrip("0").rstrip(".") for hour in hours}
+        values.setdefault(hour, set()).update(map(str, hours), whole)
+        values.setdefault(minute, set()).update(whole)
     for decade in DECADE.finditer(source):
         values.setdefault(decade.group()[:4], set()).add(decade.group(1))
     for century in CENTURY.findall(source):
