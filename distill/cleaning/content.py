@@ -10,16 +10,19 @@ import numpy as np
 from distill.cleaning.numbers import lost_numbers
 from distill.cleaning.texts import Flags, Texts
 from distill.recipe.cleaning import CopyRule, SymbolsRule
+from distill.scripts import LETTER
 
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 DIGITS = re.compile(r"\d+")
 ADDRESS = re.compile(
     r"(?:https?://|ftp://|www\.)([^\s/?#:\"'<>)\]»”,]+)[^\s\"'<>»”]*|[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", re.IGNORECASE
 )
+RARE = re.compile("[\x80-\xbf\ufffd\ue000-\uf8ffÃ‚„…†‡ˆ‰‹•˜™›€œžŸѓљњќћџђ]")
 LOST = re.compile(
-    "[\ufffd\x80-\x9f\ue000-\uf8ff]|ï¿½|[a-zà-öø-ÿ]Ã|[ÂÃÅÐÑ][\x80-\xbf]|[ÃÄÅ][„…†‡ˆ‰‹•˜™›œžŸ]|(?:[РС][\xa0-\xbf‚ѓ…†‡€‰љњќћџђ]){2}"
+    "[\x80-\x9f\ufffd\ue000-\uf8ff]|ï¿½|[a-zà-öø-ÿ]Ã|[ÂÃÅÐÑ][\x80-\xbf]|[ÃÄÅ][„…†‡ˆ‰‹•˜™›œžŸ]"
+    "|(?:[РС][\xa0-\xbf‚ѓ…†‡€‰љњќћџђ]){2}"
 )
-"""Replacement characters, and UTF-8 read in another encoding that no repair could read back."""
+"""Replacement characters, and UTF-8 read in another encoding that no repair could read back; `RARE` is in all of it."""
 
 QUESTION_MARK = re.compile(r"[^\W\d_]\?+[a-zа-яåäöæøü]")
 """A question mark in the place of a letter."""
@@ -31,7 +34,7 @@ LONG_RUN = 8
 def copies(english: Texts, other: Texts, rule: CopyRule) -> Flags:
     """Return which rows have the English text on both sides, or nearly.
 
-    Names and terms alone may stand as they are: two lower-case English words make a sentence.
+    Names and terms alone may stand as they are: four words, or two in lower case, make a sentence.
     """
     found = np.zeros(len(english), bool)
     for row, (source, text) in enumerate(zip(english.texts, other.texts, strict=True)):
@@ -43,7 +46,10 @@ def copies(english: Texts, other: Texts, rule: CopyRule) -> Flags:
 
 def copied(source: str, text: str, share: float) -> bool:
     """Return whether a text is the English sentence, or at least some share of its words are the English ones."""
-    if sum(word.islower() for word in WORD.findall(source)) < 2:
+    english = WORD.findall(source)
+    if source == text and len(english) >= 4:
+        return True
+    if sum(word.islower() for word in english) < 2:
         return False
     kept, words, there = shared_words(source, text)
     return kept == words == there or (words >= 5 and kept >= share * there)
@@ -84,7 +90,9 @@ def broken(texts: Texts) -> Flags:
     """Return which texts have characters that an encoding lost."""
     found = np.zeros(len(texts), bool)
     for row, text in enumerate(texts.texts):
-        if (not text.isascii() and LOST.search(text)) or ("?" in text and QUESTION_MARK.search(ADDRESS.sub(" ", text))):
+        if not text.isascii() and RARE.search(text) and LOST.search(text):
+            found[row] = True
+        elif "?" in text and QUESTION_MARK.search(ADDRESS.sub(" ", text)):
             found[row] = True
     return found
 
@@ -112,11 +120,11 @@ def again_and_again(words: list[str], times: int = 4) -> str:
 
 def _has_runs(texts: Texts) -> Flags:
     """Return which texts have a letter many times in a row."""
-    points, same = texts.points, (texts.kinds & 1) > 0
+    points, begins = texts.points, (texts.kinds & LETTER) > 0
     for distance in range(1, LONG_RUN):
-        same[:-distance] &= points[:-distance] == points[distance:]
-    same[-LONG_RUN:] = False
-    return texts.count(same) > 0
+        begins[:-distance] &= points[:-distance] == points[distance:]
+        begins[texts.starts[1:][texts.lengths >= distance] - distance] = False  # a run ends with its text
+    return texts.count(begins) > 0
 
 
 def symbols(texts: Texts, rule: SymbolsRule) -> Flags:

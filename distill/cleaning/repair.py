@@ -31,10 +31,12 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BLANKS = re.compile(r"\s{2,}|[^\S ]")
 """Runs of blanks, and blanks that are not the plain one."""
 
-_WESTERN = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
-_CENTRAL = "[\xa0-\xbf€‚„…†‡‰Š‹ŚŤŽŹ‘’“”•–—™š›śťžźˇ˘ŁĄŞŻ˛łąş˝Ľľż]"
-_CYRILLIC = "[\xa0-\xbfЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџЎўЈҐЁЄЇІіґё№єјЅѕї]"
-SUSPECT = re.compile(f"[Â-ß]{_WESTERN}|[à-ï]{_WESTERN}{{2}}|[ĂĹĂ]{_CENTRAL}|(?:[РС]{_CYRILLIC}){{2}}|Г[ҐҐ¤¦©¶ё]|[├┬╨╤]")
+_WESTERN = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
+_CENTRAL = "\xa0-\xbf€‚„…†‡‰Š‹ŚŤŽŹ‘’“”•–—™š›śťžźˇ˘ŁĄŞŻ˛łąş˝Ľľż"
+_CYRILLIC = "\xa0-\xbfЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџЎўЈҐЁЄЇІіґё№єјЅѕї"
+RARE = re.compile(f"[{_WESTERN}{_CENTRAL}├┬╨╤]")
+LATIN_MOJIBAKE = re.compile(f"[Â-ß][{_WESTERN}]|[à-ï][{_WESTERN}]{{2}}|[ĂĹ][{_CENTRAL}]|[├┬╨╤]")
+CYRILLIC_MOJIBAKE = re.compile(f"(?:[РС][{_CYRILLIC}]){{2}}|Г[ҐҐ¤¦©¶ё]")
 """UTF-8 read as one of old Windows' encodings: the first byte of a character, then the others."""
 
 
@@ -75,7 +77,11 @@ def repair(texts: Sequence[str], section: CleaningSection) -> Repaired:
 
 
 def _suspects_encoding(text: str) -> bool:
-    return not text.isascii() and SUSPECT.search(text) is not None
+    if text.isascii():
+        return False
+    if RARE.search(text) and LATIN_MOJIBAKE.search(text):
+        return True
+    return ("Р" in text or "С" in text or "Г" in text) and CYRILLIC_MOJIBAKE.search(text) is not None
 
 
 def _decode(text: str) -> str:

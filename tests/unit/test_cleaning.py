@@ -60,6 +60,7 @@ def test_good_rows_stay(english: str, other: str, language: str) -> None:
         ("copies", "A dog runs in the park.", "A dog runs in the park.", "de"),
         ("copies", "A dog runs in the old park.", "a dog runs, in the old park", "sv"),
         ("copies", "A dog runs in the old park.", "A dog löper in the old park.", "sv"),
+        ("copies", "Date and Time Formatting", "Date and Time Formatting", "da"),
         ("swapped", "Собака біжить у парку.", "A dog runs in the park.", "uk"),
         ("swapped", "Hunden springer i parken varje dag.", "The dog runs in the park every day.", "sv"),
         ("script", "A dog runs in the park.", "Sobaka bizhyt u parku.", "uk"),
@@ -117,6 +118,14 @@ def test_near_languages_are_taken_for_each_other(english: str, other: str, langu
     assert "language" not in dropped(english, other, language)
 
 
+@pytest.mark.parametrize(
+    ("texts", "wanted"), [(["aaaa", "aaaaaa"], [0, 0]), (["a" * 8, "b" + "a" * 7, "a"], [1, 0, 0])]
+)
+def test_a_run_of_letters_ends_with_its_text(texts: list[str], wanted: list[int]) -> None:
+    (rule,) = [rule for rule in RULES if rule.name == "repeats"]
+    assert flags(rule, [Texts(texts, "en")], DEFAULT).tolist() == [bool(flag) for flag in wanted]
+
+
 def test_words_are_counted_by_letters_where_there_are_no_blanks() -> None:
     assert Texts(["我住在北京", "a b  c ", "", " x"], "zh").words.tolist() == [3, 2, 0, 1]
     assert Texts(["je suis là", "a b  c ", "", " x", "y"], "fr").words.tolist() == [3, 3, 0, 1, 1]
@@ -157,9 +166,11 @@ def test_every_rule_is_a_key_of_the_section_with_its_words() -> None:
 
 
 ROWS = st.tuples(
-    st.sampled_from(["A dog runs in the park.", "Yes", "", "See https://a.org in 1984", "Le chien court dans le parc."])
+    st.sampled_from(
+        ["A dog runs in the park.", "aaaaa", "", "See https://a.org in 1984", "Le chien court dans le parc."]
+    )
     | st.text(max_size=25),
-    st.sampled_from(["Собака біжить у парку.", "Так", "на на на на на на на", "Дивись 1985", "A dog runs in the park."])
+    st.sampled_from(["Собака біжить у парку.", "aaa", "на на на на на на на", "Дивись 1985", "A dog runs in the park."])
     | st.text(max_size=25),
 )
 
