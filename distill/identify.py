@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint32]
 
 _LANGUAGES = """
     af am ar az be bg bn bs ca cs cy da de el en eo es et eu fa fi fr ga gl gu he hi hr hu hy id is it ja ka kk km kn ko
@@ -31,6 +32,7 @@ BYTES = 400
 """A text is known by its first bytes."""
 
 TEXTS_AT_ONCE = 4096
+"""So few that text and feature fit into 32 bits together."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +95,17 @@ def _scores(model: _Model, texts: Sequence[str]) -> Floats:
     order = np.argsort(-sizes, kind="stable")
     features, owners = _walk(model, [encoded[place] for place in order], sizes[order])
     # One sort for text and feature, so that equal ones are counted and the sum has the same order in any batch.
-    keys, counts = _counted(order[owners] * len(model.weights) + features)
-    owners, features = np.divmod(keys, len(model.weights))
-    starts = np.searchsorted(owners, np.arange(len(texts) + 1))
+    size = np.uint32(len(model.weights))
+    keys, counts = _counted(order.astype(np.uint32)[owners] * size + features)
+    owners, features = np.divmod(keys, size)
+    starts = np.searchsorted(owners, np.arange(len(texts) + 1, dtype=np.uint32))
     shape = (len(texts), len(model.weights))
     found = csr_array((np.log1p(counts, dtype=np.float32), features, starts), shape) @ model.weights
     found[np.diff(starts) > 0] += model.prior
     return np.asarray(found, np.float32)
 
 
-def _walk(model: _Model, encoded: Sequence[bytes], sizes: Numbers) -> tuple[Numbers, Numbers]:
+def _walk(model: _Model, encoded: Sequence[bytes], sizes: Numbers) -> tuple[Keys, Numbers]:
     """Return the features met in some texts, the longest first, and the number of the text each was met in."""
     longest = int(sizes[0]) if len(sizes) else 0
     letters = np.zeros((len(encoded), longest), np.uint8)
@@ -110,17 +113,17 @@ def _walk(model: _Model, encoded: Sequence[bytes], sizes: Numbers) -> tuple[Numb
     columns = np.ascontiguousarray(letters.T)
     reaching = np.searchsorted(-sizes, -np.arange(longest), side="left")  # texts longer than so many bytes
     states = np.zeros(len(encoded), np.int64)
-    features, owners = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    features, owners = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
     for letter, count in zip(columns, reaching.tolist(), strict=True):
         states = model.moves[model.rows[states[:count]] + letter[:count]]
         met = model.features[states]
         owner = np.flatnonzero(met >= 0)
-        features.append(met[owner].astype(np.int64))
+        features.append(met[owner].astype(np.uint32))
         owners.append(owner)
     return np.concatenate(features), np.concatenate(owners)
 
 
-def _counted(keys: Numbers) -> tuple[Numbers, Numbers]:
+def _counted(keys: Keys) -> tuple[Keys, Numbers]:
     """Return each key once, sorted, and how often it is there."""
     ordered = np.sort(keys)
     first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(keys) else np.empty(0, np.int64)

@@ -81,7 +81,7 @@ def addresses(english: Texts, other: Texts) -> Flags:
 
 
 def _hosts(text: str) -> set[str]:
-    """Return the hosts named in a text, without the first label of long ones: it may be a language."""
+    """Return the hosts named in a text, their last two labels only: the first may be a language."""
     hosts = ((url or mail).casefold().rstrip(".:;!?…").split(".") for url, mail in ADDRESS.findall(text))
     return {".".join(host[-2:]) for host in hosts}
 
@@ -90,9 +90,8 @@ def broken(texts: Texts) -> Flags:
     """Return which texts have characters that an encoding lost."""
     found = np.zeros(len(texts), bool)
     for row, text in enumerate(texts.texts):
-        if not text.isascii() and RARE.search(text) and LOST.search(text):
-            found[row] = True
-        elif "?" in text and QUESTION_MARK.search(ADDRESS.sub(" ", text)):
+        lost = not text.isascii() and RARE.search(text) and LOST.search(text)
+        if lost or ("?" in text and QUESTION_MARK.search(ADDRESS.sub(" ", text))):
             found[row] = True
     return found
 

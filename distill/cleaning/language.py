@@ -69,9 +69,8 @@ def swapped(english: Texts, other: Texts) -> Flags:
 
 def _own(texts: Texts, language: str) -> npt.NDArray[np.float32]:
     """Return how likely texts are of a language or one near to it."""
-    own: npt.NDArray[np.float32] = texts.log_odds[:, list(identify.columns(language, *NEAR.get(language, ())))].max(
-        axis=1
-    )
+    columns = list(identify.columns(language, *NEAR.get(language, ())))
+    own: npt.NDArray[np.float32] = texts.log_odds[:, columns].max(axis=1)
     return own
 
 
