@@ -42,7 +42,7 @@ Texts = Callable[[], Iterable[str]]
 TEXTS_PER_BATCH = 10_000
 
 PIECES_PER_LANGUAGE = 25_000
-"""Most pieces to keep for each language where nobody says how many: XLM-R for two languages has 124M parameters then."""
+"""Most pieces to keep for each language where nobody says how many: XLM-R has 124M parameters for two languages."""
 
 LARGE_SCRIPT = 1_000
 """Scripts with more letters than this in a vocabulary (Han, Hangul) are kept only where the texts use them."""
@@ -95,7 +95,9 @@ def trim_vocabulary(
     kept = pieces_to_keep(backend, counts, min_count=min_count, size=size or PIECES_PER_LANGUAGE * languages)
     tokenizer, rows = trimmed_tokenizer(backend, kept | _named_ids(encoder))
     if rows.max() >= before["vocabulary"]:
-        raise ModelError("vocabulary", f"the tokenizer has {rows.max() + 1:,} pieces, the model {before['vocabulary']:,}")
+        raise ModelError(
+            "vocabulary", f"the tokenizer has {rows.max() + 1:,} pieces, the model {before['vocabulary']:,}"
+        )
     keep_rows(encoder, rows)
     transformer.processor = _with_backend(transformer.tokenizer, tokenizer)
     encoder.config.trimmed_from = before  # in config.json: the sizes before, for reports
@@ -108,7 +110,11 @@ def trim_vocabulary(
 
 def count_pieces(tokenizer: Tokenizer, texts: Texts) -> Counts:
     """Return what texts hold of a tokenizer's vocabulary."""
-    plain, ids, model = plain_tokenizer(tokenizer), tokenizer.get_vocab(with_added_tokens=True), _state(tokenizer)["model"]
+    plain, ids, model = (
+        plain_tokenizer(tokenizer),
+        tokenizer.get_vocab(with_added_tokens=True),
+        _state(tokenizer)["model"],
+    )
     used = np.zeros(max(ids.values()) + 1, np.int64)
     words, letters = Counter[str](), Counter[str]()
     source = iter(texts())
@@ -220,7 +226,11 @@ def keep_rows(model: PreTrainedModel, rows: npt.NDArray[np.int64]) -> None:
     for config in {id(config): config for config in (model.config, model.config.get_text_config())}.values():
         for name, value in config.to_dict().items():
             if name.endswith("_token_id") and value is not None:
-                setattr(config, name, [new[id_] for id_ in value if id_ in new] if isinstance(value, list) else new.get(value))
+                setattr(
+                    config,
+                    name,
+                    [new[id_] for id_ in value if id_ in new] if isinstance(value, list) else new.get(value),
+                )
 
 
 def plain_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
@@ -248,7 +258,9 @@ def _with_backend(tokenizer: Any, backend: Tokenizer) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     names = ("model_max_length", "padding_side", "truncation_side", "model_input_names", "clean_up_tokenization_spaces")
-    special = {name: getattr(tokenizer, name) for name in tokenizer.SPECIAL_TOKENS_ATTRIBUTES if name.endswith("_token")}
+    special = {
+        name: getattr(tokenizer, name) for name in tokenizer.SPECIAL_TOKENS_ATTRIBUTES if name.endswith("_token")
+    }
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         extra_special_tokens=list(tokenizer.extra_special_tokens),
@@ -294,7 +306,7 @@ def _indispensable(state: Mapping[str, Any], ids: Mapping[str, int], letters: Ma
     """Return the ids of added tokens, the unknown token, bytes and single characters."""
     model = state["model"]
     kept = {ids[token["content"]] for token in state["added_tokens"]} | {ids[p] for p in ids if BYTE.fullmatch(p)}
-    if (unknown := _unknown(model)) in ids:
+    if unknown := _unknown(model):
         kept.add(ids[unknown])
     if model["type"] == "Unigram":
         kept.add(ids[min(model["vocab"], key=lambda entry: entry[1])[0]])

@@ -13,6 +13,7 @@ from distill.cli.evaluate import evaluate_command
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
 from distill.cli.translate import translate
+from distill.cli.trim import trim
 from distill.errors import DistillError
 
 GOES_ON = {
@@ -51,5 +52,5 @@ def main() -> None:
     show_log()
 
 
-for command in (run, check, evaluate_command, suites_command, translate, schema, cache):
+for command in (run, check, evaluate_command, suites_command, translate, trim, schema, cache):
     main.add_command(command)

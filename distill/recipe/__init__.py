@@ -5,10 +5,12 @@ from distill.recipe.evaluation import EvaluationSection
 from distill.recipe.load import load_recipe, recipe_schema
 from distill.recipe.models import (
     AlignmentSection,
+    LayersSection,
     PretrainedStudent,
     StudentSection,
     TeacherSection,
     TransplantStudent,
+    TrimmingSection,
     VocabularySection,
 )
 from distill.recipe.objectives import MseObjective
@@ -20,6 +22,7 @@ __all__ = [
     "CorpusSection",
     "EarlyStopping",
     "EvaluationSection",
+    "LayersSection",
     "LearningRate",
     "MseObjective",
     "PretrainedStudent",
@@ -28,6 +31,7 @@ __all__ = [
     "TeacherSection",
     "TrainingSection",
     "TransplantStudent",
+    "TrimmingSection",
     "VocabularySection",
     "load_recipe",
     "recipe_schema",
