@@ -91,7 +91,7 @@ def trim_vocabulary(
         raise ModelError("vocabulary", "the model has no fast tokenizer", hint="leave out `vocabulary`")
     encoder, backend = transformer.model, plain_tokenizer(transformer.tokenizer.backend_tokenizer)
     before = {"vocabulary": len(encoder.get_input_embeddings().weight), "parameters": _size(model)}
-    counts = count_pieces(backend, texts)
+    counts = count_pieces(backend, lambda: itertools.chain(model.prompts.values(), texts()))
     kept = pieces_to_keep(backend, counts, min_count=min_count, size=size or PIECES_PER_LANGUAGE * languages)
     tokenizer, rows = trimmed_tokenizer(backend, kept | _named_ids(encoder))
     if rows.max() >= before["vocabulary"]:
@@ -345,14 +345,16 @@ def _merged_from(model: Mapping[str, Any]) -> Callable[[str], set[str]]:
     ranks, join = {(a, b): rank for rank, (a, b) in enumerate(model["merges"])}, _join(model)
 
     def parts(piece: str) -> set[str]:
-        symbols, found = _symbols(model, piece), {piece}
-        while True:
-            found.update(symbol for symbol in symbols if symbol in model["vocab"])
+        symbols = _symbols(model, piece)
+        found = {piece, *symbols}
+        while len(symbols) > 1:
             pairs = list(itertools.pairwise(symbols))
-            first = min(range(len(pairs)), key=lambda place: ranks.get(pairs[place], len(ranks)), default=0)
-            if not pairs or pairs[first] not in ranks:
-                return found
+            first = min(range(len(pairs)), key=lambda place: ranks.get(pairs[place], len(ranks)))
+            if pairs[first] not in ranks:
+                return {piece}  # never merged from anything: a special token, a byte
             symbols[first : first + 2] = [join(*pairs[first])]
+            found.add(symbols[first])
+        return found
 
     return parts
 

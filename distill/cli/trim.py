@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +44,9 @@ def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: i
     loaded = load_model("model", model)
 
     def texts() -> Iterator[str]:
-        return itertools.chain.from_iterable(file.open(encoding="utf-8") for file in files)
+        for file in files:
+            with file.open(encoding="utf-8") as lines:
+                yield from map(str.strip, lines)
 
     trim_vocabulary(loaded, texts, languages=len(codes), size=size, min_count=min_count)
     save_student(loaded, out)
