@@ -154,7 +154,7 @@ def test_a_target_size_keeps_the_most_frequent(tokenizer: Tokenizer) -> None:
     frequent = [row["en"] for row in ROWS[:100]] * 50
     kept, _ = trimmed(tokenizer, texts=frequent + TEXTS, size=1_200)
     lost = lambda text: kept.encode(text).tokens != tokenizer.encode(text).tokens  # noqa: E731
-    assert sum(map(lost, frequent[:100])) < 0.2 * sum(map(lost, TEXTS[200:300]))
+    assert sum(map(lost, frequent[:100])) < 0.5 * sum(map(lost, TEXTS[200:300]))
     with pytest.raises(ModelError, match=r"vocabulary\.size"):
         trimmed(tokenizer, size=20)
 
