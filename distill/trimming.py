@@ -93,7 +93,8 @@ def trim_vocabulary(
     before = {"vocabulary": len(encoder.get_input_embeddings().weight), "parameters": _size(model)}
     counts = count_pieces(backend, lambda: itertools.chain(model.prompts.values(), texts()))
     kept = pieces_to_keep(backend, counts, min_count=min_count, size=size or PIECES_PER_LANGUAGE * languages)
-    tokenizer, rows = trimmed_tokenizer(backend, kept | _named_ids(encoder))
+    there = set(backend.get_vocab(with_added_tokens=True).values())
+    tokenizer, rows = trimmed_tokenizer(backend, kept | _named_ids(encoder) & there)
     if rows.max() >= before["vocabulary"]:
         raise ModelError(
             "vocabulary", f"the tokenizer has {rows.max() + 1:,} pieces, the model {before['vocabulary']:,}"
@@ -101,7 +102,7 @@ def trim_vocabulary(
     keep_rows(encoder, rows)
     transformer.processor = _with_backend(transformer.tokenizer, tokenizer)
     encoder.config.trimmed_from = before  # in config.json: the sizes before, for reports
-    lost = 100 * (1 - counts.used[rows[rows < len(counts.used)]].sum() / max(1, counts.used.sum()))
+    lost = 100 * (1 - counts.used[rows].sum() / max(1, counts.used.sum()))
     log.info(
         "vocabulary: %s of %s pieces kept, %.1fM of %.1fM parameters; %.3f %% of the pieces in the texts are lost",
         f"{len(rows):,}", f"{before['vocabulary']:,}", _size(model) / 1e6, before["parameters"] / 1e6, lost,
@@ -110,11 +111,8 @@ def trim_vocabulary(
 
 def count_pieces(tokenizer: Tokenizer, texts: Texts) -> Counts:
     """Return what texts hold of a tokenizer's vocabulary."""
-    plain, ids, model = (
-        plain_tokenizer(tokenizer),
-        tokenizer.get_vocab(with_added_tokens=True),
-        _state(tokenizer)["model"],
-    )
+    plain, model = plain_tokenizer(tokenizer), _state(tokenizer)["model"]
+    ids = tokenizer.get_vocab(with_added_tokens=True)
     used = np.zeros(max(ids.values()) + 1, np.int64)
     words, letters = Counter[str](), Counter[str]()
     source = iter(texts())
