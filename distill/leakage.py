@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distill.corpora import SIDES, Corpus, Matches, SentenceFilter, Side, load_corpora
+from distill.corpora import Corpus, Matches, SentenceFilter, load_corpora
 from distill.corpora.readers import ROWS_PER_BATCH
 from distill.recipe import Recipe
 from distill.testsets import COMMAND_LINE, TestSet, load_suites
@@ -49,7 +49,7 @@ class Overlap:
 
     Attributes:
         corpus: name in the recipe.
-        language: of the corpus's non-English side.
+        languages: its pair or language, such as en-uk.
         side: where the sentences stand.
         suite: where they are from.
         rows: all rows of the corpus.
@@ -60,8 +60,8 @@ class Overlap:
     """
 
     corpus: str
-    language: str
-    side: Side
+    languages: str
+    side: str
     suite: str
     rows: int
     exact: int
@@ -113,7 +113,7 @@ def leakage(recipe: Recipe, corpora: Sequence[Corpus], sets: Sequence[TestSet]) 
     held_out = SentenceFilter({f"{suite} {pair}": texts[suite][pair] for suite, pair in pairs})
     overlaps = []
     for corpus in corpora:
-        for side in SIDES:
+        for side in corpus.columns:
             matches = _side_matches(corpus, side, held_out)
             for suite in texts:
                 columns = {pair: number for number, (other, pair) in enumerate(pairs) if other == suite}
@@ -126,7 +126,7 @@ def leakage(recipe: Recipe, corpora: Sequence[Corpus], sets: Sequence[TestSet]) 
     )
 
 
-def _side_matches(corpus: Corpus, side: Side, held_out: SentenceFilter) -> Matches:
+def _side_matches(corpus: Corpus, side: str, held_out: SentenceFilter) -> Matches:
     """Return all matches of one side of a corpus; `texts` are numbers of rows, the most similar come first."""
     parts = []
     for start in range(0, len(corpus.rows), ROWS_PER_BATCH):
@@ -138,7 +138,7 @@ def _side_matches(corpus: Corpus, side: Side, held_out: SentenceFilter) -> Match
 
 
 def _overlap(
-    corpus: Corpus, side: Side, suite: str, columns: Mapping[str, int], matches: Matches, held_out: SentenceFilter
+    corpus: Corpus, side: str, suite: str, columns: Mapping[str, int], matches: Matches, held_out: SentenceFilter
 ) -> Overlap:
     """Return what one side of a corpus shares with one suite; `columns` are its pairs' places in `held_out`."""
     member = held_out.membership[matches.sentences]
@@ -161,7 +161,7 @@ def _overlap(
             examples.append(example)
     return Overlap(
         corpus.name,
-        corpus.language,
+        corpus.languages,
         side,
         suite,
         len(corpus.rows),
@@ -185,8 +185,8 @@ def _verdict(report: LeakageReport) -> str:
 def _cells(overlap: Overlap) -> tuple[str, ...]:
     pairs = ", ".join(f"{pair} {count:,}" for pair, count in overlap.pairs.items())
     return (
-        f"{overlap.corpus} en-{overlap.language}",
-        "English" if overlap.side == "english" else overlap.language,
+        f"{overlap.corpus} {overlap.languages}",
+        overlap.side.replace("_", "-"),
         overlap.suite,
         pairs,
         f"{overlap.exact:,}",

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from distill.card import model_card
 from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora_report import cleaning_dict, cleaning_markdown, corpora_markdown, overlap_markdown
 from distill.encode import best_precision, speed_up
 from distill.errors import RunError
 from distill.evaluate import Score, store_replicates, with_replicates
@@ -28,12 +29,12 @@ from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.evaluation import MODELS
 from distill.reduction import ProjectedVectors
-from distill.report import corpora_markdown, overlap_markdown, score_markdown
+from distill.report import score_markdown
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import score_before, score_student
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
-from distill.teacher import Teacher, embed, load_teacher, missing_texts, reduced_teacher
+from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts, reduced_teacher
 from distill.testsets import TestSet, digest, label, load_suites, sentences_by_suite
 from distill.tokens import store_tokens, token_store
 from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors
@@ -94,6 +95,7 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
             corpora={corpus.label: corpus.counts for corpus in corpora},
             overlap={corpus.label: corpus.overlap for corpus in corpora},
         )
+        run.write_json("cleaning.json", cleaning_dict(corpora))
         teacher = load_teacher(recipe.teacher, accelerator.device)
         embed_corpora(teacher, corpora, accelerator)
         if recipe.student.dimensions:
@@ -179,7 +181,7 @@ def start_trackers(recipe: Recipe, step: int, accelerator: Accelerator) -> None:
 
 def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
     """Put the teacher's vectors of all English sentences into its store; every process does its share."""
-    jobs = list(missing_texts(teacher.store, corpora, ("english",)))
+    jobs = list(missing_texts(teacher.store, corpora, english_columns))
     own = sum(len(job.keys) for job in jobs[accelerator.process_index :: accelerator.num_processes])
     accelerator.wait_for_everyone()
     if own:
@@ -294,6 +296,7 @@ def report(
     return (
         f"# {recipe.name}\n\n{lines}\n\n## Scores\n\n{score_markdown(scores, columns(scores))}\n\n"
         f"## Corpora\n\n{corpora_markdown(corpora)}\n\n{overlap_markdown(corpora)}\n\n"
+        f"## Cleaning\n\n{cleaning_markdown(corpora, examples=True)}\n\n"
         f"## Dev loss\n\n| step | mean loss |\n|---:|---:|\n{losses}\n\n"
         f"## Recipe\n\n```yaml\n{recipe_yaml(recipe).strip()}\n```\n"
     )

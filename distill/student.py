@@ -17,12 +17,11 @@ from transformers import PreTrainedModel
 from distill.alignment import align
 from distill.attention import use_own_attention
 from distill.corpora import Corpus
-from distill.corpora.load import Side
 from distill.errors import ModelError
 from distill.layers import keep_layers
 from distill.models import load_model
 from distill.recipe import PretrainedStudent, StudentSection, TransplantStudent
-from distill.teacher import Teacher
+from distill.teacher import Teacher, english_columns
 from distill.trimming import plain_tokenizer, trim_vocabulary
 from distill.vocabulary import extended_tokenizer, replaced_tokenizer
 
@@ -76,7 +75,7 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
         )
     student.max_seq_length = section.max_tokens
     if section.vocabulary.mode == "trim":
-        sides = (_texts(corpora, "english"), _texts(corpora, "non_english"))
+        sides = (_texts(corpora, english=True), _texts(corpora, english=False))
         trim_vocabulary(
             student,
             lambda: itertools.chain.from_iterable(side() for side in sides),
@@ -144,8 +143,8 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     make = extended_tokenizer if section.vocabulary.mode == "extend" else replaced_tokenizer
     new = make(
         old,
-        _texts(corpora, "english"),
-        _texts(corpora, "non_english"),
+        _texts(corpora, english=True),
+        _texts(corpora, english=False),
         size=section.vocabulary.size,
         min_count=section.vocabulary.min_count,
     )
@@ -162,14 +161,16 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     return student
 
 
-def _texts(corpora: Sequence[Corpus], side: Side) -> Callable[[], Iterator[str]]:
-    """Return a function that iterates over one side of the corpora's training rows."""
+def _texts(corpora: Sequence[Corpus], *, english: bool) -> Callable[[], Iterator[str]]:
+    """Return a function that iterates over the English texts, or the others, of the corpora's training rows."""
 
     def iterate() -> Iterator[str]:
         for corpus in corpora:
             stride = max(1, -(-len(corpus.train) // MAX_VOCABULARY_ROWS))
-            for english, non_english in corpus.pairs(corpus.train[::stride]):
-                yield from english if side == "english" else non_english
+            chosen = [(column in english_columns(corpus)) == english for column in corpus.columns]
+            for batch in corpus.batches(corpus.train[::stride]):
+                for texts in itertools.compress(batch, chosen):
+                    yield from texts
 
     return iterate
 
@@ -205,10 +206,11 @@ def _aligned_ids(
 
     A replaced vocabulary has new pieces on the English side too: they are aligned with the teacher's there.
     """
-    total = sum(len(corpus.train) for corpus in corpora)
+    parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
+    total = sum(len(corpus.train) for corpus in parallel)
     stride = max(1, -(-total // section.alignment.max_pairs))
-    for corpus in corpora:
-        for english, non_english in corpus.pairs(corpus.train[::stride]):
+    for corpus in parallel:
+        for english, non_english in corpus.batches(corpus.train[::stride]):
             sources = old.encode_batch_fast(english, add_special_tokens=False)
             targets = [new.encode_batch_fast(non_english, add_special_tokens=False)]
             if section.vocabulary.mode == "replace":

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from distill.corpora import Corpus
-from distill.corpora.load import Side
 from distill.encode import Precision, Vectors, best_precision, encode, speed_up
 from distill.errors import ModelError
 from distill.files import write_atomically
 from distill.models import load_model, model_digest, tokenizer_digest
 from distill.recipe import TeacherSection
 from distill.reduction import ProjectedVectors, Projection, principal_components
-from distill.store import Keys, Rows, Store, VectorStore, distinct_keys, text_keys
+from distill.store import Keys, Rows, Store, VectorStore, distinct_keys
+from distill.vectors import stored_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -86,21 +86,11 @@ def reduced_teacher(teacher: Teacher, corpora: Sequence[Corpus], dimensions: int
     They are computed once and kept in a file, so that a resumed run and all its processes use the same.
     """
     if not file.exists():
-        keys = np.concatenate([corpus.keys["english"][corpus.train] for corpus in corpora])
+        keys = [c.keys[column][c.train] for c in corpora for column in english_columns(c)]
         buffer = BytesIO()
-        np.save(buffer, principal_components(teacher.store, keys, dimensions))
+        np.save(buffer, principal_components(teacher.store, np.concatenate(keys), dimensions))
         write_atomically(file, buffer.getvalue())
     return project(teacher, np.load(file, allow_pickle=False))
-
-
-def stored_vectors(store: VectorStore, texts: Sequence[str], encode_texts: Callable[[list[str]], Vectors]) -> Vectors:
-    """Return vectors (n, dimension) of texts; those the store lacks are computed and added to it."""
-    keys = text_keys(texts)
-    absent = np.flatnonzero(store.find(keys) < 0)
-    absent = absent[distinct_keys(keys[absent])]
-    if len(absent):
-        store.append(keys[absent], {"vectors": encode_texts([texts[int(row)] for row in absent])})
-    return store.read(store.find(keys))
 
 
 def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:
@@ -171,7 +161,7 @@ def embed(
         world: number of processes.
         progress: called with texts done and texts to do.
     """
-    jobs = list(missing_texts(teacher.store, corpora, ("english",)))[rank::world]
+    jobs = list(missing_texts(teacher.store, corpora, english_columns))[rank::world]
     total = sum(len(job.keys) for job in jobs)
     done = 0
     for job in jobs:
@@ -192,12 +182,19 @@ def _report(progress: Callable[[int, int], None] | None, before: int, total: int
         progress(before + done, total)
 
 
+def english_columns(corpus: Corpus) -> tuple[str, ...]:
+    """Return the columns of a corpus that the teacher reads: those that are in English."""
+    if corpus.kind == "parallel":
+        return ("english",)
+    return corpus.columns if corpus.language == "en" else ()
+
+
 @dataclass
 class MissingTexts:
     """Distinct texts that a store lacks, sorted by key, and where to read them."""
 
     corpus: Corpus
-    side: Side
+    column: str
     keys: Keys
     rows: Rows
 
@@ -205,22 +202,24 @@ class MissingTexts:
         """Return the texts in the order of `keys`."""
         order = np.argsort(self.rows)
         texts: list[str] = [""] * len(order)
-        for place, text in zip(order, self.corpus.texts(self.side, self.rows[order]), strict=True):
+        for place, text in zip(order, self.corpus.texts(self.column, self.rows[order]), strict=True):
             texts[place] = text
         return texts
 
 
-def missing_texts(store: Store, corpora: Sequence[Corpus], sides: Sequence[Side]) -> Iterator[MissingTexts]:
+def missing_texts(
+    store: Store, corpora: Sequence[Corpus], columns: Callable[[Corpus], Sequence[str]]
+) -> Iterator[MissingTexts]:
     """Yield the texts of the corpora's rows that a store lacks, each once, a shard at a time."""
     planned: Keys = np.empty((0, 2), np.uint64)
     for corpus in corpora:
         rows = np.concatenate([corpus.train, corpus.dev])
-        for side in sides:
-            keys = corpus.keys[side][rows]
+        for column in columns(corpus):
+            keys = corpus.keys[column][rows]
             absent = np.flatnonzero((store.find(keys) < 0) & ~np.isin(keys[:, 0], planned[:, 0]))
             absent = absent[distinct_keys(keys[absent])]
             planned = np.concatenate([planned, keys[absent]])
             n_shards = math.ceil(len(absent) / TEXTS_PER_SHARD)
             for part in np.array_split(np.sort(absent), n_shards) if n_shards else []:
                 ordered = part[np.lexsort((keys[part, 1], keys[part, 0]))]
-                yield MissingTexts(corpus, side, keys[ordered], rows[ordered])
+                yield MissingTexts(corpus, column, keys[ordered], rows[ordered])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distill.corpora import Corpus
-from distill.corpora.load import SIDES
 from distill.models import tokenizer_digest
 from distill.progress import progress
 from distill.store import TokenStore
@@ -31,8 +30,8 @@ def store_tokens(
     rank: int = 0,
     world: int = 1,
 ) -> None:
-    """Put the token ids of both sides of all rows into a store, special tokens included, cut to the longest input."""
-    jobs = list(missing_texts(store, corpora, SIDES))[rank::world]
+    """Put the token ids of all texts of all rows into a store, special tokens included, cut to the longest input."""
+    jobs = list(missing_texts(store, corpora, lambda corpus: corpus.columns))[rank::world]
     if not jobs:
         return
     with progress("tokens", sum(len(job.keys) for job in jobs), "sentences", show=rank == 0) as update:

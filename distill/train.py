@@ -20,7 +20,7 @@ from accelerate.utils import clean_state_dict_for_safetensors
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from distill.encode import Features, length_batches, pad
+from distill.encode import Features, fixed_shape, length_batches, pad, padded_length
 from distill.errors import RunError
 from distill.mixture import Schedule, Step, Stream
 from distill.objectives import ParallelRows, TextBatch, squared_error, text_batch
@@ -260,7 +260,9 @@ class Trainer:
         """Return in how many parts a process encodes its rows, so that memory is bounded; the same on all processes."""
         processes = self.accelerator.num_processes
         budget = token_budget(TOKENS_PER_BACKWARD, self.accelerator.device)
-        size = self.section.micro_batch_size or max(1, budget // (longest * (1 + step.english)))
+        size = self.section.micro_batch_size or max(
+            1, budget // (padded_length(longest, self.section.pad_to) * (1 + step.english))
+        )
         largest, smallest = math.ceil(len(step.rows) / processes), len(step.rows) // processes
         return int(min(math.ceil(largest / size), smallest))
 
@@ -268,8 +270,10 @@ class Trainer:
         """Return the student's vectors of some texts (texts, dimension) and the number of their tokens."""
         ids = self.data.tokens.read(texts)
         lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
-        batches = list(length_batches(lengths, token_budget(TOKENS_PER_CHUNK, self.accelerator.device)))
-        chunks = [pad([ids[row] for row in rows], self.pad_id) for rows in batches]
+        budget, pad_to = token_budget(TOKENS_PER_CHUNK, self.accelerator.device), self.section.pad_to
+        batches = list(length_batches(lengths, budget, pad_to))
+        shapes = [fixed_shape(lengths[rows], budget, pad_to) for rows in batches]
+        chunks = [pad([ids[row] for row in rows], self.pad_id, s) for rows, s in zip(batches, shapes, strict=True)]
         device = self.accelerator.device
         moved = [{name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()} for chunk in chunks]
         order = np.argsort(np.concatenate(batches))
@@ -434,13 +438,21 @@ def make_schedule(recipe: Recipe, data: TrainingData, *, processes: int = 1) -> 
     """Return the schedule of a run.
 
     Raises:
-        RunError: a batch has fewer rows than there are processes.
+        RunError: a batch has fewer rows than there are processes, a text is longer than the lengths to pad to, or the
+            mixture does not go with the rows.
     """
-    streams = {
-        name: Stream(data.train[name].length, objective.english_share) for name, objective in recipe.objectives.items()
-    }
-    training = recipe.training
-    schedule = Schedule(streams, training.batch_size, training.epochs, recipe.seed, training.max_steps)
+    training, mixture = recipe.training, recipe.mixture_with_weights()
+    streams = {}
+    for name, objective in recipe.objectives.items():
+        rows = data.train[name]
+        domain = getattr(rows, "domain", None)
+        streams[name] = Stream(rows.length, objective.english_share, rows.corpus, rows.labels, domain)
+    if mixture.cluster_by == "domain" and all(stream.domain is None for stream in streams.values()):
+        raise RunError("mixture.cluster_by", "no corpus has a column `domain`", hint="leave it out, or name the column")
+    longest = max(int(stream.lengths.max(initial=0)) for stream in streams.values())
+    if training.pad_to and longest > training.pad_to[-1]:
+        raise RunError("training.pad_to", f"the longest text has {longest} tokens", expected="a length that fits it")
+    schedule = Schedule(streams, training.batch_size, training.epochs, recipe.seed, training.max_steps, mixture)
     if schedule.smallest_batch < processes:
         raise RunError(
             "training.batch_size",

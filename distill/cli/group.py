@@ -12,12 +12,14 @@ from distill.cli.cache import cache
 from distill.cli.evaluate import evaluate_command
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
+from distill.cli.sweep import sweep_command
 from distill.cli.translate import translate
 from distill.cli.trim import trim
 from distill.errors import DistillError
 
 GOES_ON = {
     "run": "; `--resume` goes on from the last checkpoint",
+    "sweep": "; the same command goes on from here",
     "translate": "; the same command goes on from here",
 }
 """What to do after an interruption, by command."""
@@ -52,5 +54,5 @@ def main() -> None:
     show_log()
 
 
-for command in (run, check, evaluate_command, suites_command, translate, trim, schema, cache):
+for command in (run, check, evaluate_command, suites_command, sweep_command, translate, trim, schema, cache):
     main.add_command(command)

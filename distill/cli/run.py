@@ -99,12 +99,14 @@ def show_outcome(outcome: Outcome) -> None:
     from rich.console import Console
 
     from distill.card import usage
+    from distill.corpora_report import cleaning_table, corpora_table
     from distill.pipeline import columns
-    from distill.report import corpora_table, score_table
+    from distill.report import score_table
 
     console = Console()
     if outcome.corpora:
         show(corpora_table(outcome.corpora))
+        show(cleaning_table(outcome.corpora))
     show(score_table(outcome.scores, columns(outcome.scores)))
     for name, value in outcome.facts.items():
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
@@ -121,11 +123,12 @@ def show_plan(plan: Plan) -> None:
     """Print what a run would do."""
     from rich.console import Console
 
+    from distill.corpora_report import cleaning_table, corpora_table
     from distill.progress import duration
-    from distill.report import corpora_table
 
     console = Console()
     show(corpora_table(plan.corpora))
+    show(cleaning_table(plan.corpora))
     lines = [
         "student: {parameters:,} parameters, {vocabulary:,} pieces, {dimension} dimensions".format(**plan.sizes),
         f"teacher vectors to compute: {plan.vectors:,}, about {duration(plan.vectors_seconds)}",

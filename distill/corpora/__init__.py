@@ -1,6 +1,7 @@
-"""Corpora: named, typed, memory-mapped rows of parallel sentences."""
+"""Corpora: named, typed, memory-mapped rows."""
 
+from distill.corpora.corpus import Cleaning, Corpus, Tally
 from distill.corpora.held_out import Matches, SentenceFilter
-from distill.corpora.load import SIDES, Corpus, Side, load_corpora
+from distill.corpora.load import load_corpora
 
-__all__ = ["SIDES", "Corpus", "Matches", "SentenceFilter", "Side", "load_corpora"]
+__all__ = ["Cleaning", "Corpus", "Matches", "SentenceFilter", "Tally", "load_corpora"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from distill.duplicates import Numbers, index_duplicates, near_duplicates, normal_form
 
@@ -54,6 +55,13 @@ class SentenceFilter:
         self.membership: Flags = np.zeros((len(first), len(forms)), bool)
         for column, pairs in enumerate(forms.values()):
             self.membership[[self._numbers[form] for form, _ in pairs], column] = True
+
+    def digest(self) -> str:
+        """Return a hash of the sentences and their sources."""
+        found = xxhash.xxh3_128(self.membership.tobytes())
+        for text in (*self.sources, *self._numbers):
+            found.update(text.encode("utf-8", "surrogatepass") + b"\n")
+        return found.hexdigest()
 
     def find(self, texts: Sequence[str]) -> Matches:
         """Return all pairs of a text and a sentence of the set that are the same or near-duplicates."""

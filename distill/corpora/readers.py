@@ -14,6 +14,9 @@ from distill.errors import DataError, nearest
 
 ROWS_PER_BATCH = 10_000
 
+NUMBERS = ("score", "label")
+"""Parts of a row that need not be text."""
+
 Record = tuple[int, "tuple[object, ...] | str"]
 """The line (or row number) of a row, and its values, or what is wrong with it."""
 
@@ -25,24 +28,58 @@ COLUMNS_HINT = (
 
 @dataclass
 class RowBatch:
-    """Some rows of a file: two texts each, and the line (or row number) each came from."""
+    """Some rows of a source.
 
-    english: list[str] = field(default_factory=list)
-    non_english: list[str] = field(default_factory=list)
+    Attributes:
+        file: where they are from.
+        parts: names of what a row has, such as english and non_english.
+        bad: rows that cannot be used.
+        one_sided: rows left out because a translation is not there.
+    """
+
+    file: Path
+    parts: Sequence[str]
+    columns: dict[str, list[object]] = field(default_factory=dict)
+    lines: list[int] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
+    one_sided: int = 0
 
-    def add(self, file: Path, line: int, english: object, non_english: object) -> None:
-        """Add one row; a row without text on a side goes to `bad`."""
-        for side, text in (("English", english), ("non-English", non_english)):
-            if not isinstance(text, str) or not text.strip():
-                self.bad.append(BadRow(file, line, f"the {side} side holds {_show(text)}"))
+    def __post_init__(self) -> None:
+        self.columns = {part: [] for part in self.parts}
+
+    def add(self, file: Path, line: int, row: Sequence[object]) -> None:
+        """Add one row; a row with something else than text, or a number for a score, goes to `bad`."""
+        fitted = []
+        for part, value in zip(self.parts, row, strict=True):
+            try:
+                fitted.append(_fit(part, value))
+            except ValueError:
+                self.bad.append(BadRow(file, line, f"{part} holds {_show(value)}"))
                 return
-        self.english.append(str(english))
-        self.non_english.append(str(non_english))
+        self.lines.append(line)
+        for column, fit in zip(self.columns.values(), fitted, strict=True):
+            column.append(fit)
 
     def full(self) -> bool:
         """Return whether it is time for the next batch."""
-        return len(self.english) + len(self.bad) >= ROWS_PER_BATCH
+        return len(self.lines) + len(self.bad) >= ROWS_PER_BATCH
+
+
+def _fit(part: str, value: object) -> object:
+    """Return a value as its part needs it: a number for a score, else text.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if part == "score":
+        return float(str(value))
+    if part == "label" and isinstance(value, int):
+        return str(value)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError
+    return value
 
 
 def _show(value: object) -> str:
@@ -65,30 +102,29 @@ class BadRow:
         return f"{self.file}:{self.line}: {self.found}"
 
 
-def read_parallel_file(path: Path, english: str, non_english: str) -> Iterator[RowBatch]:
+def read_batches(path: Path, columns: Mapping[str, str]) -> Iterator[RowBatch]:
     """Yield the rows of a parquet, TSV, CSV or JSONL file, by the end of its name.
 
     Args:
         path: the file.
-        english: name of the column of English texts.
-        non_english: name of the column of the other side.
+        columns: what a row has, such as english and non_english → the column it is in.
 
     Raises:
         DataError: the file cannot be read, or lacks a column.
     """
     if path.suffix.lower() == ".parquet":
         types = column_types(path)
-        check_columns(str(path), (english, non_english), types)
-        check_text(str(path), (english, non_english), types)
-    batch = RowBatch()
-    for line, values in read_rows(path, (english, non_english)):
+        check_columns(str(path), list(columns.values()), types)
+        check_text(str(path), [name for part, name in columns.items() if part not in NUMBERS], types)
+    batch = RowBatch(path, list(columns))
+    for line, values in read_rows(path, list(columns.values())):
         if isinstance(values, str):
             batch.bad.append(BadRow(path, line, values))
         else:
-            batch.add(path, line, *values)
+            batch.add(path, line, values)
         if batch.full():
             yield batch
-            batch = RowBatch()
+            batch = RowBatch(path, list(columns))
     yield batch
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distill.corpora.readers import ROWS_PER_BATCH, RowBatch, check_columns, check_text, read_parallel_file
+from distill.corpora.readers import NUMBERS, ROWS_PER_BATCH, RowBatch, check_columns, check_text, read_batches
 from distill.errors import DataError, DistillError
 from distill.files import disk_errors, file_checksum
 from distill.recipe import CorpusSection
@@ -25,11 +25,13 @@ class Source:
 
     Attributes:
         label: the files or the data set, for messages.
+        parts: what a row has, such as english and non_english.
         identity: what the rows depend on.
         batches: reads them, from the start each time it is called.
     """
 
     label: str
+    parts: tuple[str, ...]
     identity: dict[str, Any]
     batches: Callable[[], Iterator[RowBatch]]
 
@@ -61,24 +63,28 @@ def _files(section: CorpusSection, language: str, split: Split) -> list[Path]:
 
 
 def _file_source(section: CorpusSection, language: str, files: list[Path]) -> Source:
-    english, non_english = section.columns.english, section.columns.non_english
-    if section.bundled:
-        english, non_english = "en", language
+    columns = {"english": "en", "non_english": language} if section.bundled else _columns(section)
     identity = {
         "files": [(path.name, file_checksum(path)) for path in files],
-        "columns": [english, non_english],
+        "columns": columns,
     }
     return Source(
         ", ".join(map(str, files)),
+        tuple(columns),
         identity,
-        lambda: (batch for path in files for batch in read_parallel_file(path, english, non_english)),
+        lambda: (batch for path in files for batch in read_batches(path, columns)),
     )
+
+
+def _columns(section: CorpusSection) -> dict[str, str]:
+    """Return what a row of a corpus has → the column it is in."""
+    return {part: part for part in (*section.texts, *section.values)} | section.columns.names()
 
 
 def _hub_source(where: str, section: CorpusSection, language: str, split: Split) -> Source | None:
     import datasets
 
-    name, columns = str(section.hub), (section.columns.english, section.columns.non_english)
+    name, columns = str(section.hub), _columns(section)
     config = (section.config or "en-{language}").format(language=language)
     wanted = section.split if split == "train" else section.dev_split
     try:
@@ -95,21 +101,22 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
             return None
         raise hub_error(f"{where}: {name}", config, error, key=where.split()[0]) from error
     types = {column: str(getattr(feature, "dtype", feature)) for column, feature in rows.features.items()}
-    check_columns(f"{where}: {name}", columns, types)
-    check_text(f"{where}: {name}", columns, types)
+    check_columns(f"{where}: {name}", list(columns.values()), types)
+    check_text(f"{where}: {name}", [column for part, column in columns.items() if part not in NUMBERS], types)
     return Source(
         name,
-        {"hub": name, "fingerprint": rows._fingerprint, "columns": list(columns)},
+        tuple(columns),
+        {"hub": name, "fingerprint": rows._fingerprint, "columns": columns},
         lambda: _hub_batches(name, rows, columns),
     )
 
 
-def _hub_batches(name: str, rows: Dataset, columns: tuple[str, str]) -> Iterator[RowBatch]:
+def _hub_batches(name: str, rows: Dataset, columns: Mapping[str, str]) -> Iterator[RowBatch]:
     for start in range(0, len(rows), ROWS_PER_BATCH):
         raw = rows[start : start + ROWS_PER_BATCH]
-        batch = RowBatch()
-        for number, (left, right) in enumerate(zip(raw[columns[0]], raw[columns[1]], strict=True), start=start + 1):
-            batch.add(Path(name), number, left, right)
+        batch = RowBatch(Path(name), list(columns))
+        for number, row in enumerate(zip(*(raw[column] for column in columns.values()), strict=True), start=start + 1):
+            batch.add(Path(name), number, row)
         yield batch
 
 

@@ -3,6 +3,7 @@
 from distill.recipe.corpora import CorpusSection
 from distill.recipe.evaluation import EvaluationSection
 from distill.recipe.load import load_recipe, recipe_schema
+from distill.recipe.mixture import MixtureSection
 from distill.recipe.models import (
     AlignmentSection,
     LayersSection,
@@ -24,6 +25,7 @@ __all__ = [
     "EvaluationSection",
     "LayersSection",
     "LearningRate",
+    "MixtureSection",
     "MseObjective",
     "PretrainedStudent",
     "Recipe",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import string
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from distill.languages import spellings
+from distill.recipe.cleaning import CleaningSection, Preset
 from distill.recipe.section import Section
-from distill.recipe.values import Count, HubId, Languages, MisfitError, PositiveInt, Text
+from distill.recipe.values import Count, HubId, Languages, MisfitError, PositiveInt, Share, Text, Texts
 
 SOURCES = ("bundled", "hub", "folder", "files")
 """Keys of a corpus that say where it is from."""
@@ -23,21 +24,56 @@ BUNDLED = {"everyday": ("uk", "da", "sv", "nb")}
 """Languages of the corpora that ship with this program."""
 
 
-class Columns(Section):
-    """Names of the columns of a parallel corpus."""
+RowKind = Literal["parallel", "pairs", "triplets", "scored", "labelled"]
 
-    english: Text = "english"
-    non_english: Text = "non_english"
+TEXTS: dict[RowKind, tuple[str, ...]] = {
+    "parallel": ("english", "non_english"),
+    "pairs": ("anchor", "positive"),
+    "triplets": ("anchor", "positive", "negative"),
+    "scored": ("sentence1", "sentence2"),
+    "labelled": ("text",),
+}
+"""What the texts of a row of each kind are called; a triplet may have more: negative_2, negative_3, …"""
+
+VALUES: dict[RowKind, tuple[str, ...]] = {"scored": ("score",), "labelled": ("label",)}
+"""What else a row of a kind has. All kinds may have a `domain`."""
+
+
+class Columns(Section):
+    """Names of a source's columns, where they are not those of the row's parts (english, anchor, text, …)."""
+
+    english: Text | None = Field(None, description="English sentence of a parallel row.")
+    non_english: Text | None = Field(None, description="Its translation.")
+    anchor: Text | None = Field(None, description="First text of a pair or triplet, such as a question.")
+    positive: Text | None = Field(None, description="Text that belongs to the anchor.")
+    negative: Texts | None = Field(None, description="Text, or texts, that do not. A row may lack them.")
+    sentence1: Text | None = Field(None, description="First text of a scored pair.")
+    sentence2: Text | None = Field(None, description="Second text of a scored pair.")
+    score: Text | None = Field(None, description="How similar the two are, a number.")
+    text: Text | None = Field(None, description="A labelled text.")
+    label: Text | None = Field(None, description="Its label.")
+    domain: Text | None = Field(None, description="What the row is about, to cluster batches by.")
 
     @model_validator(mode="after")
     def _differ(self) -> Columns:
-        if self.english == self.non_english:
-            raise MisfitError(("non_english",), f"{self.english!r} for both sides", expected="two different columns")
+        used: dict[str, str] = {}
+        for part, name in self.names().items():
+            if name in used:
+                key = "negative" if part.startswith("negative") else part
+                raise MisfitError((key,), f"{name!r} for {used[name]} too", expected="different columns")
+            used[name] = part
         return self
+
+    def names(self) -> dict[str, str]:
+        """Return part → column of what is given; further negatives are negative_2, negative_3, …"""
+        given = {part: name for part in type(self).model_fields if isinstance(name := getattr(self, part), str)}
+        for number, name in enumerate(self.negative or (), start=1):
+            given["negative" if number == 1 else f"negative_{number}"] = name
+        return given
 
 
 class CorpusSection(Section):
-    """One source of parallel sentences. Exactly one of `bundled`, `hub`, `folder`, `files` says where from."""
+    """One source of rows. Exactly one of `bundled`, `hub`, `folder`, `files` says where from."""
 
     bundled: Literal["everyday"] | None = Field(None, description="A corpus that ships with this program.")
     hub: HubId | None = Field(None, description="Data set on the Hugging Face Hub, `owner/name`.")
@@ -46,7 +82,14 @@ class CorpusSection(Section):
         description="Folder with `en-XX/train.parquet` (or .tsv, .csv, .jsonl) and, if there is one, `dev`.",
     )
     files: Path | None = Field(None, description="Parquet, TSV, CSV or JSONL file; * and ? match several.")
-    languages: Languages = Field(description="Non-English sides to take, such as [uk] or [da, sv].")
+    rows: RowKind = Field(
+        "parallel",
+        description="parallel: a sentence and its translation; pairs: anchor and positive; triplets: and negatives; "
+        "scored: two texts and a score; labelled: a text and a label.",
+    )
+    languages: Languages = Field(
+        description="Of parallel rows the non-English sides to take, such as [uk] or [da, sv]; else that of the texts."
+    )
     columns: Columns = Columns()
     config: Text | None = Field(
         None,
@@ -63,9 +106,15 @@ class CorpusSection(Section):
         description="Rows held out to watch the loss. If absent: the corpus's own dev split (at most 300), "
         "else 2 % of the rows (at most 300).",
     )
-    bad_rows: Literal["error", "skip"] = Field(
-        "error",
-        description="What to do with a row that lacks a side: stop with its place, or skip and count it.",
+    max_malformed: Share = Field(
+        0.01,
+        description="Largest share of a file's rows that may be malformed (not UTF-8, wrong number of fields, …); they "
+        "are skipped and counted.",
+    )
+    cleaning: Annotated[CleaningSection, Preset] | None = Field(
+        None,
+        description="What is repaired and dropped in this corpus: default, strict (for mined data) or off, or single "
+        "rules; the recipe's `cleaning` if absent.",
     )
 
     @model_validator(mode="after")
@@ -86,7 +135,15 @@ class CorpusSection(Section):
                 expected="one",
                 hint="give each language a corpus of its own, or use a `folder` with en-XX folders",
             )
-        for language in self.languages:
+        if self.bundled and self.rows != "parallel":
+            raise MisfitError(("rows",), f"{self.rows!r} for a bundled corpus", expected="parallel")
+        for place, language in enumerate(self.languages):
+            if language == "en" and self.rows == "parallel":
+                raise MisfitError(
+                    ("languages", place),
+                    "found 'en'",
+                    expected="a non-English language: English is always the other side",
+                )
             if self.bundled and language not in BUNDLED[self.bundled]:
                 there = ", ".join(BUNDLED[self.bundled])
                 raise MisfitError(("languages",), f"{language!r} is not in {self.bundled}", expected=f"some of {there}")
@@ -99,6 +156,12 @@ class CorpusSection(Section):
             for key in ("config", "revision", "split", "dev_split"):
                 if getattr(self, key) != fields[key].default:
                     raise MisfitError((key,), "given for a corpus that is not from the Hub", expected="with `hub` only")
+        known = {*TEXTS[self.rows], *VALUES.get(self.rows, ()), "domain"}
+        for part in self.columns.names():
+            if part not in known and not (self.rows == "triplets" and part.startswith("negative_")):
+                raise MisfitError(
+                    ("columns", part), f"given for rows: {self.rows}", expected=f"some of {', '.join(sorted(known))}"
+                )
         if self.bundled and self.columns != fields["columns"].default:
             raise MisfitError(("columns",), "given for a bundled corpus", expected="with hub, folder or files only")
         if self.split == self.dev_split:
@@ -120,6 +183,17 @@ class CorpusSection(Section):
                 expected="{language} in its name, or a corpus for each language",
             )
         return self
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What the texts of a row are called, such as english and non_english."""
+        more = [part for part in self.columns.names() if part.startswith("negative_")]
+        return (*TEXTS[self.rows], *more)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What else a row has: score or label, and domain if its column is named."""
+        return (*VALUES.get(self.rows, ()), *(["domain"] if self.columns.domain else []))
 
     def split_file(self, language: str, split: str = "train") -> Path | None:
         """Return the file of a `folder` corpus that holds a split of one language, however its folder spells it."""

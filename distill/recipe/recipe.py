@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from distill.errors import nearest
+from distill.recipe.cleaning import CleaningSection, Preset
 from distill.recipe.corpora import CorpusSection
 from distill.recipe.evaluation import EvaluationSection
+from distill.recipe.mixture import MixtureSection, WeightedSampling, check_names, pairs_of
 from distill.recipe.models import StudentSection, TeacherSection
 from distill.recipe.objectives import MseObjective
 from distill.recipe.section import Section
 from distill.recipe.training import TrainingSection
 from distill.recipe.values import Count, MisfitError, is_path
+from distill.recipe.weights import weights_of_corpora
 
 
 class Recipe(Section):
@@ -34,9 +37,14 @@ class Recipe(Section):
     teacher: TeacherSection = Field(description="The English model whose vectors are the target.")
     student: StudentSection = Field(description="The model that is trained.")
     corpora: dict[str, CorpusSection] = Field(min_length=1, description="Name → source of parallel sentences.")
+    cleaning: Annotated[CleaningSection, Preset] = Field(
+        CleaningSection(),
+        description="What is repaired and dropped in all corpora: default, strict or off, or single rules.",
+    )
     objectives: dict[str, MseObjective] = Field(
         {"mse": MseObjective()}, min_length=1, description="Name → what is trained on which corpora."
     )
+    mixture: MixtureSection = MixtureSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
 
@@ -66,6 +74,15 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _mixture_names_corpora_and_objectives(self) -> Recipe:
+        try:
+            check_names(self.mixture, self.corpora, self._corpora_of_objectives)
+        except MisfitError as error:
+            error.key = ("mixture", *error.key)
+            raise
+        return self
+
+    @model_validator(mode="after")
     def _possible(self) -> Recipe:
         training = self.training
         if training.micro_batch_size and training.micro_batch_size > training.batch_size:
@@ -80,12 +97,35 @@ class Recipe(Section):
                 "needs dev rows, but every corpus has dev_rows: 0",
                 hint="leave dev_rows out, or early_stopping",
             )
+        if training.pad_to and training.pad_to[-1] < self.student.max_tokens:
+            raise MisfitError(
+                ("training", "pad_to"),
+                f"the longest is {training.pad_to[-1]}",
+                expected=f"at least student.max_tokens, {self.student.max_tokens}",
+            )
         return self
+
+    @property
+    def _corpora_of_objectives(self) -> dict[str, tuple[str, ...]]:
+        return {name: objective.corpora or tuple(self.corpora) for name, objective in self.objectives.items()}
+
+    def mixture_with_weights(self) -> MixtureSection:
+        """Return the mixture with the weights of its files in it.
+
+        Raises:
+            RecipeError: a file is malformed, or its names are not those of the corpora.
+        """
+        weights = {}
+        for _, sampling, phase in self.mixture.samplings():
+            if isinstance(sampling, WeightedSampling) and (path := sampling.weights_file):
+                needed = dict.fromkeys(corpus for _, corpus in pairs_of(phase, self._corpora_of_objectives))
+                weights[path] = weights_of_corpora(path, self.corpora, needed)
+        return self.mixture.with_weights(weights)
 
     @property
     def languages(self) -> tuple[str, ...]:
         """The non-English languages of all corpora, sorted."""
-        return tuple(sorted({code for corpus in self.corpora.values() for code in corpus.languages}))
+        return tuple(sorted({code for corpus in self.corpora.values() for code in corpus.languages} - {"en"}))
 
     def identity(self) -> dict[str, Any]:
         """Return all that decides the result: everything but where files lie and who is told."""
@@ -93,9 +133,14 @@ class Recipe(Section):
             mode="json",
             exclude={"runs": True, "data_root": True, "license": True, "training": {"trackers", "keep_checkpoints"}},
         )
+        content["mixture"] = self.mixture_with_weights().model_dump(mode="json")
         for corpus in content["corpora"].values():
             for key in ("folder", "files"):
                 corpus[key] = Path(corpus[key]).name if corpus[key] else None
+        for cleaning in (content["cleaning"], *(corpus["cleaning"] for corpus in content["corpora"].values())):
+            similarity = (cleaning or {}).get("similarity") or {}
+            if is_path(similarity.get("model") or ""):
+                similarity["model"] = Path(similarity["model"]).name
         for part in ("teacher", "student"):
             if is_path(model := content[part].get("model", "")):
                 content[part]["model"] = Path(model).name

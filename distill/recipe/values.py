@@ -54,8 +54,6 @@ def _language(code: str) -> str:
         parsed = parse_language(code, where="languages")
     except DistillError as error:
         raise MisfitError((), error.found, expected=error.expected) from None
-    if parsed == "en":
-        raise MisfitError((), "found 'en'", expected="a non-English language: English is always the other side")
     return parsed
 
 

@@ -55,7 +55,7 @@ def main() -> None:
     """Run both sizes in subprocesses and compare their peak resident memory."""
     options = start(__doc__ or "")
     _, corpora = load(recipe())
-    pairs = [pair for c in corpora for e, n in c.pairs(c.train) for pair in zip(e, n, strict=True)]
+    pairs = [pair for c in corpora for e, n in c.batches(c.train) for pair in zip(e, n, strict=True)]
     peaks = {}
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

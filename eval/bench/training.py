@@ -113,7 +113,7 @@ def main() -> None:
     accelerator = Accelerator(cpu=True)
     data = training_data(wanted, teacher, ZeroVectors(teacher.dimension), student, corpora, accelerator)
     rows = np.random.default_rng(0).permutation(sum(len(c.train) for c in corpora))[: BATCH * 40]
-    pairs = [pair for c in corpora for e, n in c.pairs(c.train) for pair in zip(e, n, strict=True)]
+    pairs = [pair for c in corpora for e, n in c.batches(c.train) for pair in zip(e, n, strict=True)]
     label = np.zeros((len(rows), teacher.dimension), np.float32).tolist()
     stock_rows = Dataset.from_dict(
         {"english": [pairs[i][0] for i in rows], "non_english": [pairs[i][1] for i in rows], "label": label}

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from distill.cli import main
 from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora_report import overlap_markdown
 from distill.errors import DataError
 from distill.leakage import LeakageReport, leakage, recipe_leakage
 from distill.recipe import Recipe, load_recipe
-from distill.report import overlap_markdown
 from distill.testsets import BitextSet, StsSet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -49,6 +49,7 @@ def make_recipe(folder: Path, pairs: list[tuple[str, str]], **evaluation: Any) -
         "name": "x",
         "teacher": {"model": "a/b"},
         "student": {"kind": "transplant"},
+        "cleaning": "off",
         "corpora": {"mine": {"files": "a.tsv", "languages": ["uk"], "dev_rows": 0}},
         "evaluation": evaluation,
     }
@@ -164,7 +165,7 @@ def test_the_command_reports_without_a_model(tmp_path: Path) -> None:
         ("english", 1, 1),
         ("non_english", 0, 1),
     ]
-    assert "| mine en-uk | English | suite | en-uk 2 | 1 | 1 | 42 |" in (tmp_path / "o.md").read_text(encoding="utf-8")
+    assert "| mine en-uk | english | suite | en-uk 2 | 1 | 1 | 42 |" in (tmp_path / "o.md").read_text(encoding="utf-8")
 
 
 def test_the_command_takes_other_suites(tmp_path: Path) -> None:
@@ -183,6 +184,7 @@ def test_real_corpora_without_shared_sentences_have_few_near_duplicates(tmp_path
         "name": "x",
         "teacher": {"model": "a/b"},
         "student": {"kind": "transplant"},
+        "cleaning": "off",
         "corpora": {"tatoeba": {"folder": str(DATA / "parallel" / "tatoeba"), "languages": ["uk"]}},
         "evaluation": {"suites": [str(DATA / "bitext" / "tatoeba")]},
     }

@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from distill.corpora.readers import ROWS_PER_BATCH, read_parallel_file
+from distill.corpora.readers import ROWS_PER_BATCH, read_batches
 from distill.errors import DataError
 
 PAIRS = [("A dog.", "Собака."), ('A "cat", two', "Кіт\tі ще"), ("Æ ø å", "Їжак")]
 HEADER = "english\tnon_english\n"
+COLUMNS = {"english": "english", "non_english": "non_english"}
 
 
 def parquet(english: object, non_english: object) -> bytes:
@@ -30,8 +31,8 @@ def read(path: Path, content: bytes | str) -> tuple[list[tuple[str, str]], list[
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     good: list[tuple[str, str]] = []
     bad: list[str] = []
-    for batch in read_parallel_file(path, "english", "non_english"):
-        good += zip(batch.english, batch.non_english, strict=True)
+    for batch in read_batches(path, COLUMNS):
+        good += zip(*batch.values, strict=True)
         bad += [f"{row.line}: {row.found}" for row in batch.bad]
         assert all(row.file == path for row in batch.bad)
     return good, bad
@@ -70,7 +71,7 @@ def test_windows_lines_and_byte_order_marks_are_no_text(tmp_path: Path, change: 
 def test_quoted_fields_of_csv_span_lines(tmp_path: Path) -> None:
     good, bad = read(tmp_path / "a.csv", 'english,non_english\n"one\n\ntwo",раз\n\nthree,\n')
     assert good == [("one\n\ntwo", "раз")]
-    assert bad == ["6: the non-English side holds nothing"]
+    assert bad == ["6: non_english holds nothing"]
 
 
 @pytest.mark.parametrize(
@@ -78,20 +79,20 @@ def test_quoted_fields_of_csv_span_lines(tmp_path: Path) -> None:
     [
         ("a.tsv", HEADER + "one\n", ["2: 1 fields, expected 2 as in the header"]),
         ("a.tsv", HEADER + "one\tраз\tdrei\n", ["2: 3 fields, expected 2 as in the header"]),
-        ("a.tsv", HEADER + "\n\nA dog.\t  \n", ["4: the non-English side holds nothing"]),
-        ("a.tsv", HEADER + "\tСобака.\n", ["2: the English side holds nothing"]),
+        ("a.tsv", HEADER + "\n\nA dog.\t  \n", ["4: non_english holds nothing"]),
+        ("a.tsv", HEADER + "\tСобака.\n", ["2: english holds nothing"]),
         ("a.tsv", HEADER.encode() + b"bl\xe5\tbl\xe5\n", ["2: not UTF-8: byte 0xe5 at column 3"]),
         ("a.csv", "english,non_english\none\n", ["2: 1 fields, expected 2 as in the header"]),
         ("a.csv", b'english,non_english\n"x\n\xff\n",y\n', ["2: not UTF-8: byte 0xff at column 1"]),
         ("a.jsonl", '{"english": "x", "non_eng\n', ["1: not JSON: Unterminated string"]),
         ("a.jsonl", "[1]\n", ["1: a JSON list, expected an object"]),
         ("a.jsonl", '{"en": "x", "uk": "y"}\n', ["1: no key 'english' among en, uk"]),
-        ("a.jsonl", '{"english": null, "non_english": "y"}\n', ["1: the English side holds nothing"]),
-        ("a.jsonl", '{"english": 1, "non_english": "y"}\n', ["1: the English side holds int 1"]),
+        ("a.jsonl", '{"english": null, "non_english": "y"}\n', ["1: english holds nothing"]),
+        ("a.jsonl", '{"english": 1, "non_english": "y"}\n', ["1: english holds int 1"]),
         ("a.jsonl", '{"english": "\\ud800", "non_english": "y"}\n', ["1: 'english' holds half of a surrogate pair"]),
         ("a.jsonl", "[" * 100_000 + "\n", ["1: not JSON: "]),
-        ("a.parquet", parquet(["x", None], ["y", "z"]), ["2: the English side holds nothing"]),
-        ("a.parquet", parquet(pa.nulls(1), ["y"]), ["1: the English side holds nothing"]),
+        ("a.parquet", parquet(["x", None], ["y", "z"]), ["2: english holds nothing"]),
+        ("a.parquet", parquet(pa.nulls(1), ["y"]), ["1: english holds nothing"]),
     ],
 )
 def test_bad_rows_are_reported_with_their_lines(
@@ -107,7 +108,7 @@ def test_parquet_texts_that_are_not_utf_8_are_bad_rows(tmp_path: Path) -> None:
     content = parquet(pa.Array.from_buffers(pa.string(), 2, buffers), ["a", "b"])
     good, bad = read(tmp_path / "a.parquet", content)
     assert good == [("fine", "a")]
-    assert bad == ["2: the English side holds bytes that are not UTF-8: b'\\xff\\xfe'"]
+    assert bad == ["2: english holds bytes that are not UTF-8: b'\\xff\\xfe'"]
 
 
 GOOD_PARQUET = parquet([f"Sentence {n}." for n in range(100)], [f"Речення {n}." for n in range(100)])
@@ -145,7 +146,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, conten
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
-        list(read_parallel_file(tmp_path / "a.tsv", "english", "non_english"))
+        list(read_batches(tmp_path / "a.tsv", COLUMNS))
 
 
 def test_a_parquet_file_without_rows_has_none(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ def test_files_of_any_size_are_read_in_batches_bad_rows_too(tmp_path: Path, row:
     path = tmp_path / "a.tsv"
     path.write_text(HEADER + row * 100_000, encoding="utf-8")
     tracemalloc.start()
-    sizes = [len(batch.english) + len(batch.bad) for batch in read_parallel_file(path, "english", "non_english")]
+    sizes = [len(batch.values[0]) + len(batch.bad) for batch in read_batches(path, COLUMNS)]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sum(sizes) == 100_000

@@ -133,7 +133,7 @@ def changed(old: str, new: str) -> str:
         ("bundled: everyday", "hub: a/b\n    config: 'en-{lang}'", "10: corpora.small.config", "{lang} … {language}"),
         ("bundled: everyday", "hub: a/b\n    config: en-uk", "10: corpora.small.config", "one configuration for 2"),
         ("bundled: everyday", "hub: a/b\n    dev_split: train", "10: corpora.small.dev_split", "'train', as `split`"),
-        ("bundled: everyday", f"hub: a/b\n    {SAME}", "10: corpora.small.columns.non_english", "'a' for both sides"),
+        ("bundled: everyday", f"hub: a/b\n    {SAME}", "10: corpora.small.columns.non_english", "'a' for english too"),
         ("epochs: 1", "micro_batch_size: 32", "14: training.micro_batch_size", "found 32 … training.batch_size, 16"),
         ("evaluation:", "  trackers: [mlflow]\nevaluation:", "16: training.trackers.0", "not installed … pip install"),
         (
