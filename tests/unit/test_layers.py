@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
     ["errors", "progress", "attention"],
-    ["files", "languages", "encode", "duplicates"],
+    ["files", "languages", "encode", "duplicates", "scripts", "identify"],
     ["recipe"],
-    ["cleaning"],
     ["rundir", "store", "models", "vocabulary", "alignment", "optimizer", "mteb_tasks", "trimming", "layers"],
+    ["cleaning"],
     ["named_models", "vectors", "reduction", "neighbours", "uncertainty", "launch"],
     ["corpora"],
     ["testsets", "metrics"],
