@@ -72,7 +72,7 @@ def unchanged(whole: Tokenizer, small: Tokenizer, sentences: list[str]) -> list[
     """Return the percentage of sentences and of pieces that are as before."""
     before, after = (t.encode_batch(sentences, add_special_tokens=False) for t in (whole, small))
     vocabulary = small.get_vocab()
-    kept = [token in vocabulary for encoding in before for token in encoding.tokens]
+    kept = [whole.id_to_token(id_) in vocabulary for encoding in before for id_ in encoding.ids]
     same = [a.tokens == b.tokens for a, b in zip(before, after, strict=True)]
     return [round(100 * float(np.mean(same)), 1), round(100 * float(np.mean(kept)), 2)]
 
