@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 from filelock import FileLock
 
+from distill.corpora.readers import BadRow
 from distill.corpora.sources import Source
 from distill.errors import DataError
 from distill.files import disk_errors, file_checksum, sync_file, write_atomically
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("distill")
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SCHEMA = pa.schema([("english", pa.string()), ("non_english", pa.string())])
 MAX_EXAMPLES = 3
 """Bad rows whose places are kept, of however many."""
@@ -118,17 +119,26 @@ def _write_rows(
     rows, bad, examples = 0, 0, list[str]()
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as writer:
         for batch in source.batches():
-            if batch.bad and bad_rows == "error":
-                first = batch.bad[0]
+            sides = batch.columns["english"], batch.columns["non_english"]
+            empty = [not english.strip() or not other.strip() for english, other in zip(*sides, strict=True)]
+            faults = batch.bad + [
+                BadRow(batch.file, line, "a side holds nothing")
+                for line, is_empty in zip(batch.lines, empty, strict=True)
+                if is_empty
+            ]
+            faults.sort(key=lambda row: row.line)
+            if faults and bad_rows == "error":
+                first = faults[0]
                 raise DataError(
                     f"{first.file}:{first.line}",
                     first.found,
                     expected="a row with text on both sides, in UTF-8",
                     hint=f"mend the row, or set {where.split()[0]}.bad_rows: skip",
                 )
-            bad += len(batch.bad)
-            examples += map(str, batch.bad[: MAX_EXAMPLES - len(examples)])
-            rows += len(batch.english)
-            writer.write_batch(pa.record_batch([batch.english, batch.non_english], schema=SCHEMA))
+            bad += len(faults) + batch.one_sided
+            examples += map(str, faults[: MAX_EXAMPLES - len(examples)])
+            good = [[text for text, is_empty in zip(side, empty, strict=True) if not is_empty] for side in sides]
+            rows += len(good[0])
+            writer.write_batch(pa.record_batch(good, schema=SCHEMA))
     sync_file(path)
     return rows, bad, examples

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distill.corpora.readers import ROWS_PER_BATCH, RowBatch, check_columns, check_text, read_parallel_file
+from distill.corpora.readers import (
+    ROWS_PER_BATCH,
+    ColumnSpec,
+    RawBatch,
+    RowBatch,
+    check_text,
+    checked_batch,
+    corpus_files,
+    nested_value,
+    open_rows,
+    resolve_columns,
+)
 from distill.errors import DataError, DistillError
 from distill.files import disk_errors, file_checksum
 from distill.recipe import CorpusSection
+from distill.recipe.corpora import Columns
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -60,25 +72,34 @@ def _files(section: CorpusSection, language: str, split: Split) -> list[Path]:
     return [bundled_file(section.bundled, split)] if section.bundled else section.matching_files()
 
 
-def _file_source(section: CorpusSection, language: str, files: list[Path]) -> Source:
-    english, non_english = section.columns.english, section.columns.non_english
+def _wanted(section: CorpusSection, language: str) -> dict[str, str | int] | None:
+    """Return what the columns are called, None if that is to be found."""
     if section.bundled:
-        english, non_english = "en", language
+        return {"english": "en", "non_english": language}
+    return None if section.columns == Columns() else section.columns.model_dump()
+
+
+def _file_source(section: CorpusSection, language: str, files: list[Path]) -> Source:
+    wanted = _wanted(section, language)
+    read: dict[tuple[Path, ...], Path] = {}  # a pattern may match both files of a Moses pair
+    for path in files:
+        read.setdefault(corpus_files(path, language), path)
     identity = {
-        "files": [(path.name, file_checksum(path)) for path in files],
-        "columns": [english, non_english],
+        "files": [(path.name, file_checksum(path)) for paths in read for path in paths],
+        "columns": wanted,
+        "language": language,
     }
     return Source(
-        ", ".join(map(str, files)),
+        ", ".join(map(str, read.values())),
         identity,
-        lambda: (batch for path in files for batch in read_parallel_file(path, english, non_english)),
+        lambda: (batch for path in read.values() for batch in open_rows(path, wanted, language=language)),
     )
 
 
 def _hub_source(where: str, section: CorpusSection, language: str, split: Split) -> Source | None:
     import datasets
 
-    name, columns = str(section.hub), (section.columns.english, section.columns.non_english)
+    name = str(section.hub)
     config = (section.config or "en-{language}").format(language=language)
     wanted = section.split if split == "train" else section.dev_split
     try:
@@ -94,23 +115,39 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
         if split == "dev" and isinstance(error, ValueError) and "split" in str(error).lower():
             return None
         raise hub_error(f"{where}: {name}", config, error, key=where.split()[0]) from error
-    types = {column: str(getattr(feature, "dtype", feature)) for column, feature in rows.features.items()}
-    check_columns(f"{where}: {name}", columns, types)
-    check_text(f"{where}: {name}", columns, types)
+    types = dict(_feature_types("", rows.features))
+    columns = resolve_columns(f"{where}: {name}", types, _wanted(section, language), language=language)
+    check_text(f"{where}: {name}", [str(column.source) for column in columns], types)
     return Source(
         name,
-        {"hub": name, "fingerprint": rows._fingerprint, "columns": list(columns)},
+        {"hub": name, "fingerprint": rows._fingerprint, "columns": [column.source for column in columns]},
         lambda: _hub_batches(name, rows, columns),
     )
 
 
-def _hub_batches(name: str, rows: Dataset, columns: tuple[str, str]) -> Iterator[RowBatch]:
+def _feature_types(prefix: str, features: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for column, feature in features.items():
+        yield prefix + column, str(getattr(feature, "dtype", feature))
+        if isinstance(feature, Mapping):
+            yield from _feature_types(f"{prefix}{column}.", feature)
+        for inner in getattr(feature, "languages", None) or ():  # datasets.Translation
+            yield f"{prefix}{column}.{inner}", "string"
+
+
+def _hub_batches(name: str, rows: Dataset, columns: Sequence[ColumnSpec]) -> Iterator[RowBatch]:
+    outer = list(dict.fromkeys(_outer_column(column, rows) for column in columns))
+    chosen = rows.select_columns(outer)
     for start in range(0, len(rows), ROWS_PER_BATCH):
-        raw = rows[start : start + ROWS_PER_BATCH]
-        batch = RowBatch()
-        for number, (left, right) in enumerate(zip(raw[columns[0]], raw[columns[1]], strict=True), start=start + 1):
-            batch.add(Path(name), number, left, right)
-        yield batch
+        raw = chosen[start : start + ROWS_PER_BATCH]
+        numbers = range(start + 1, start + 1 + len(raw[outer[0]]))
+        records = [dict(zip(outer, values, strict=True)) for values in zip(*raw.values(), strict=True)]
+        values = [[nested_value(record, str(column.source)) for record in records] for column in columns]
+        yield checked_batch(Path(name), columns, RawBatch(numbers, values))
+
+
+def _outer_column(column: ColumnSpec, rows: Dataset) -> str:
+    source = str(column.source)
+    return source if source in rows.column_names else source.split(".")[0]
 
 
 def hub_error(place: str, config: str, error: Exception, *, key: str) -> DataError:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from distill.languages import spellings
+from distill.languages import language_of_tag, spellings
 from distill.recipe.section import Section
 from distill.recipe.values import Count, HubId, Languages, MisfitError, PositiveInt, Text
 
@@ -17,10 +17,24 @@ SOURCES = ("bundled", "hub", "folder", "files")
 """Keys of a corpus that say where it is from."""
 
 FILE_SUFFIXES = (".parquet", ".tsv", ".csv", ".jsonl")
-"""Formats of parallel files, by the ends of their names."""
+"""Formats of files with columns that are named in the file, by the ends of their names."""
+
+CORPUS_FORMATS = (*FILE_SUFFIXES, ".tmx", ".txt")
+"""Formats of corpora: those, translation memories, and texts between tabs without a header."""
+
+COMPRESSIONS = ("", ".gz", ".zst", ".xz")
+"""Ends of names that say how a file is compressed."""
+
+CORPUS_SUFFIXES = (*(form + packed for packed in COMPRESSIONS for form in CORPUS_FORMATS), ".zip")
 
 BUNDLED = {"everyday": ("uk", "da", "sv", "nb")}
 """Languages of the corpora that ship with this program."""
+
+
+def is_readable(path: Path, language: str) -> bool:
+    """Return whether the end of a file's name says that a corpus is in it; of a Moses file it is one of the languages."""
+    bare = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS[1:] else path
+    return path.name.lower().endswith(CORPUS_SUFFIXES) or language_of_tag(bare.suffix[1:]) in ("en", language)
 
 
 class Columns(Section):
@@ -43,9 +57,13 @@ class CorpusSection(Section):
     hub: HubId | None = Field(None, description="Data set on the Hugging Face Hub, `owner/name`.")
     folder: Path | None = Field(
         None,
-        description="Folder with `en-XX/train.parquet` (or .tsv, .csv, .jsonl) and, if there is one, `dev`.",
+        description="Folder with `en-XX/train.parquet` (or any other format of `files`) and, if there is one, `dev`.",
     )
-    files: Path | None = Field(None, description="Parquet, TSV, CSV or JSONL file; * and ? match several.")
+    files: Path | None = Field(
+        None,
+        description="Parquet, TSV, CSV, JSONL, TMX or manythings file, also .gz, .zst or .xz; a .zip of such; of Moses "
+        "files NAME.en, the other lies beside it. * and ? match several.",
+    )
     languages: Languages = Field(description="Non-English sides to take, such as [uk] or [da, sv].")
     columns: Columns = Columns()
     config: Text | None = Field(
@@ -125,8 +143,11 @@ class CorpusSection(Section):
         """Return the file of a `folder` corpus that holds a split of one language, however its folder spells it."""
         if self.folder is None:
             return None
+        moses = tuple(f".{code}{packed}" for packed in COMPRESSIONS for code in spellings("en"))
         candidates = (
-            self.folder / f"en-{code}" / f"{split}{suffix}" for code in spellings(language) for suffix in FILE_SUFFIXES
+            self.folder / f"en-{code}" / f"{split}{suffix}"
+            for code in spellings(language)
+            for suffix in (*CORPUS_SUFFIXES, *moses)
         )
         return next((path for path in candidates if path.is_file()), None)
 

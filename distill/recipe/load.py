@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from distill.errors import RecipeError, nearest
-from distill.recipe.corpora import FILE_SUFFIXES, CorpusSection
+from distill.recipe.corpora import CORPUS_SUFFIXES, CorpusSection, is_readable
 from distill.recipe.document import Document, Key, read_document
 from distill.recipe.evaluation import declared_suites
 from distill.recipe.explain import explain
@@ -132,8 +132,9 @@ def _missing_corpus_files(corpus: CorpusSection, key: Key, document: Document) -
                 hint=nearest(corpus.files.name, [p.name for p in corpus.files.parent.glob("*")]),
             )
         for path in found:
-            if path.suffix.lower() not in FILE_SUFFIXES:
-                yield RecipeError(where, f"{path} is of no known format", expected=f"one of {', '.join(FILE_SUFFIXES)}")
+            if not is_readable(path, corpus.languages[0]):
+                known = ", ".join((*CORPUS_SUFFIXES, ".en", f".{corpus.languages[0]}"))
+                yield RecipeError(where, f"{path} is of no known format", expected=f"one of {known}")
 
 
 def _missing_languages(corpus: CorpusSection, folder: Path, key: Key, document: Document) -> Iterator[RecipeError]:
@@ -149,6 +150,6 @@ def _missing_languages(corpus: CorpusSection, folder: Path, key: Key, document: 
         if not corpus.split_file(language):
             yield RecipeError(
                 document.where((*key, "languages")),
-                f"no {folder / f'en-{language}'}/train.parquet (.tsv, .csv, .jsonl)",
+                f"no {folder / f'en-{language}'}/train.parquet (or another format)",
                 expected=f"languages of {', '.join(there)}" if there else "a folder with en-XX folders inside",
             )
