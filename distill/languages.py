@@ -53,7 +53,7 @@ def _has_form(code: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def language_of_tag(tag: str) -> str | None:
-    """Return the code of the language that a tag names however it is spelt (en-GB, uk_UA, EN, nor), None if it is none."""
+    """Return the code of the language that a tag such as en-GB, uk_UA, EN or nor names, None if it names none."""
     found = TAG.fullmatch(tag.strip())
     return _standard_code(found[1].lower()) if found else None
 

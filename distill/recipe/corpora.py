@@ -32,7 +32,7 @@ BUNDLED = {"everyday": ("uk", "da", "sv", "nb")}
 
 
 def is_readable(path: Path, language: str) -> bool:
-    """Return whether the end of a file's name says that a corpus is in it; of a Moses file it is one of the languages."""
+    """Return whether the end of a file's name is that of a corpus: a known format, or the language of a Moses file."""
     bare = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS[1:] else path
     return path.name.lower().endswith(CORPUS_SUFFIXES) or language_of_tag(bare.suffix[1:]) in ("en", language)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 
 from distill.corpora.readers.columns import check_columns
 from distill.corpora.readers.rows import ROWS_PER_BATCH, ColumnSpec, RawBatch
@@ -40,15 +40,15 @@ def read_tsv(entry: Entry, specs: Sequence[ColumnSpec]) -> Iterator[RawBatch]:
 
 
 def _tsv_rows(block: LineBlock, places: list[int], width: int) -> RawBatch:
-    rows: list[list[str]] = [line.split("\t") for line in block.lines]
-    if width > 1 and not block.broken and set(map(len, rows)) == {width}:
-        columns = list(zip(*rows, strict=True))
-        return RawBatch(block.numbers(), [list(columns[place]) for place in places])
+    if width > 1 and not block.broken and set(map(str.count, block.lines, repeat("\t"))) == {width - 1}:
+        fields = "\t".join(block.lines).split("\t")  # a list for each row would cost twice the time
+        return RawBatch(block.numbers(), [fields[place::width] for place in places])
     good: list[tuple[int, list[str]]] = []
     bad = list(block.broken.items())
-    for number, row in zip(block.numbers(), rows, strict=True):
-        if row == [""]:
+    for number, line in zip(block.numbers(), block.lines, strict=True):
+        if not line:
             continue
+        row = line.split("\t")
         if len(row) == width:
             good.append((number, row))
         else:

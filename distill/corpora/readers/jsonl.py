@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from distill.corpora.readers.columns import listing, nested_value
 from distill.corpora.readers.delimited import empty_file
@@ -24,11 +25,12 @@ def jsonl_keys(entry: Entry) -> list[str]:
     keys: dict[str, None] = {}
     with open_stream(entry) as stream:
         block = next(line_blocks(stream), LineBlock(1, []))
-    lines = [
-        (line, text) for line, text in zip(block.numbers(), block.lines, strict=True) if text or line in block.broken
-    ]
-    for number, (line, text) in enumerate(lines[:ROWS_FOR_KEYS]):
-        row = block.broken.get(line) or _parsed(text)
+    rows = (
+        (line, block.broken.get(line) or _parsed(text))
+        for line, text in zip(block.numbers(), block.lines, strict=True)
+        if text or line in block.broken
+    )
+    for number, (line, row) in enumerate(islice(rows, ROWS_FOR_KEYS)):
         if not isinstance(row, str):
             keys |= dict.fromkeys(_flat_keys(row))
         elif number == 0:

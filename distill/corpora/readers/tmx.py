@@ -1,4 +1,4 @@
-"""Reader of TMX 1.4 translation memories, streaming, in any encoding that expat reads; damaged units are malformed rows.
+"""Reader of TMX 1.4 translation memories, in any encoding that expat reads; damaged units are malformed rows.
 
 Source of the format: https://www.gala-global.org/tmx-14b.
 """
@@ -102,6 +102,7 @@ class _Units:
         self._end = b""
         self._lost = b""
         self._parser: Any = None
+        self._fault = ""
         self._clear()
         self._start(b"")
 
