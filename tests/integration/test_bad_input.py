@@ -103,7 +103,7 @@ def _append(content: bytes) -> Callable[[Path], None]:
             lambda folder: (folder / "train.tsv").write_text("english\tnon_english\n"),
             ["no rows in ", "at least one row"],
         ),
-        (_append(b"no translation\t\n"), ["train.tsv:202: the non-English side holds nothing", "bad_rows: skip"]),
+        (_append(b"no translation\t\n"), ["train.tsv:202: a side holds nothing", "bad_rows: skip"]),
         (_append(b"bl\xe5\tbl\xe5\n"), ["train.tsv:202: not UTF-8: byte 0xe5 at column 3", "bad_rows: skip"]),
         (_corrupt_parquet, ["train.parquet: not a readable parquet file", "get it again"]),
     ],

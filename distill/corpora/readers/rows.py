@@ -11,7 +11,7 @@ from typing import Any, Literal
 ROWS_PER_BATCH = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BadRow:
     """A row that cannot be used, with its place and what is wrong."""
 

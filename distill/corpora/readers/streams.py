@@ -16,7 +16,7 @@ from distill.corpora.readers.rows import ROWS_PER_BATCH
 from distill.errors import DataError
 from distill.recipe.corpora import COMPRESSIONS
 
-CHUNK_BYTES = 1 << 17
+CHUNK_BYTES = 1 << 16
 HELD_BYTES = 1 << 23
 LONGEST_LINE = 1 << 24
 """Bytes; a longer one means that a file is not what its name says."""
@@ -66,7 +66,7 @@ class Stream:
 
     def __init__(self, entry: Entry, packed: str, file: IO[bytes]) -> None:
         self.place, self._packed, self._file = entry.place, packed, file
-        self._bytes = self._lines = 0
+        self.lines = self._bytes = 0
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size`, none at the end.
@@ -80,13 +80,13 @@ class Stream:
             if not self._packed or getattr(error, "errno", None) is not None:
                 raise
             raise DataError(
-                f"{self.place}:{self._lines + 1}",
+                f"{self.place}:{self.lines + 1}",
                 f"the {self._packed} data are damaged or cut off after {self._bytes:,} unpacked bytes: {error}",
                 expected=f"a whole {self._packed} file",
                 hint="get the file again",
             ) from error
         self._bytes += len(data)
-        self._lines += data.count(b"\n")
+        self.lines += data.count(b"\n")
         return data
 
 
@@ -212,18 +212,16 @@ def _split(held: LineBlock) -> LineBlock:
 
 
 def _whole_lines(stream: Stream) -> Iterator[bytes]:
-    rest, lines = [stream.read(CHUNK_BYTES).removeprefix(b"\xef\xbb\xbf")], 1
+    rest = [stream.read(CHUNK_BYTES).removeprefix(b"\xef\xbb\xbf")]
     while chunk := stream.read(CHUNK_BYTES):
         cut = chunk.rfind(b"\n") + 1
         if cut:
-            whole = b"".join((*rest, chunk[:cut]))
-            lines += whole.count(b"\n")
-            yield whole
+            yield b"".join((*rest, chunk[:cut]))
             rest = []
         rest.append(chunk[cut:])
         if len(rest) * CHUNK_BYTES > LONGEST_LINE:
             raise DataError(
-                f"{stream.place}:{lines}",
+                f"{stream.place}:{stream.lines + 1}",
                 f"a line of more than {LONGEST_LINE:,} bytes",
                 expected="a text file with one row per line",
             )
