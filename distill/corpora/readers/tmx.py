@@ -27,6 +27,7 @@ MOST_LANGUAGES = 100
 """Language tags kept for a message."""
 
 UNIT = re.compile(rb"<tu[\s>]")
+INVALID_TOKEN = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 PROLOG = b"<tmx><body>"
 
 
@@ -45,6 +46,8 @@ def read_tmx(entry: Entry, language: str) -> Iterator[RowBatch]:
     pairs = 0
     with open_stream(entry) as stream:
         first = stream.read(CHUNK_BYTES)
+        if not first:
+            raise DataError(str(entry.place), "the file is empty", expected="a TMX file")
         utf_16 = _utf_16(first)
         units = _Units(entry, language, "utf-8" if utf_16 else None)
         for chunk in _utf8_chunks(entry, stream, first, utf_16):
@@ -176,8 +179,11 @@ class _Units:
             if not self._is_tmx:
                 raise DataError(f"{self.place}:{line}", f"not XML: {message}", expected="a TMX file") from error
             self.bad.append(BadRow(self.place, line, f"damaged XML: {message}"))
-            past = max(self._parser.ErrorByteIndex - self._fed, 0) + 1
+            # An invalid token is reported where it ends, which may be where the next unit begins; others where they begin.
+            past = max(self._parser.ErrorByteIndex - self._fed, 0) + (error.code != INVALID_TOKEN)
             self._parser = None
+        except (LookupError, ValueError) as error:  # of an encoding that Python lacks, or of more than a byte
+            raise DataError(f"{self.place}:1", f"not XML: {error}", expected="a TMX file, best in UTF-8") from error
         else:
             past = len(data)
             self._fed += past
