@@ -135,19 +135,24 @@ def _feature_types(prefix: str, features: Mapping[str, Any]) -> Iterator[tuple[s
 
 
 def _hub_batches(name: str, rows: Dataset, columns: Sequence[ColumnSpec]) -> Iterator[RowBatch]:
-    outer = list(dict.fromkeys(_outer_column(column, rows) for column in columns))
+    outer = list(dict.fromkeys(_outer_column(str(column.source), rows) for column in columns))
     chosen = rows.select_columns(outer)
     for start in range(0, len(rows), ROWS_PER_BATCH):
         raw = chosen[start : start + ROWS_PER_BATCH]
         numbers = range(start + 1, start + 1 + len(raw[outer[0]]))
-        records = [dict(zip(outer, values, strict=True)) for values in zip(*raw.values(), strict=True)]
-        values = [[nested_value(record, str(column.source)) for record in records] for column in columns]
+        values = [_hub_values(raw, str(column.source)) for column in columns]
         yield checked_batch(Path(name), columns, RawBatch(numbers, values))
 
 
-def _outer_column(column: ColumnSpec, rows: Dataset) -> str:
-    source = str(column.source)
+def _outer_column(source: str, rows: Dataset) -> str:
     return source if source in rows.column_names else source.split(".")[0]
+
+
+def _hub_values(raw: Mapping[str, Sequence[Any]], source: str) -> list[Any]:
+    if source in raw:
+        return list(raw[source])
+    outer, inner = source.split(".", 1)
+    return [None if row is None else nested_value(row, inner) for row in raw[outer]]
 
 
 def hub_error(place: str, config: str, error: Exception, *, key: str) -> DataError:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from distill.errors import RecipeError, nearest
-from distill.recipe.corpora import CORPUS_SUFFIXES, CorpusSection, is_readable
+from distill.recipe.corpora import CORPUS_FORMATS, CorpusSection, is_readable
 from distill.recipe.document import Document, Key, read_document
 from distill.recipe.evaluation import declared_suites
 from distill.recipe.explain import explain
@@ -133,7 +133,7 @@ def _missing_corpus_files(corpus: CorpusSection, key: Key, document: Document) -
             )
         for path in found:
             if not is_readable(path, corpus.languages[0]):
-                known = ", ".join((*CORPUS_SUFFIXES, ".en", f".{corpus.languages[0]}"))
+                known = ", ".join((*CORPUS_FORMATS, ".zip", ".en", f".{corpus.languages[0]}"))
                 yield RecipeError(where, f"{path} is of no known format", expected=f"one of {known}")
 
 

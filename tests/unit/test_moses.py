@@ -95,7 +95,7 @@ def test_a_missing_partner_and_empty_files_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no partner a.uk beside it") as caught:
         read(tmp_path / "a.en")
     assert caught.value.hint == "there are a.da, a.sv"
-    with pytest.raises(DataError, match="unknown format '.da'"):
+    with pytest.raises(DataError, match=r"unknown format '\.da'"):
         read(tmp_path / "a.da")
     with pytest.raises(DataError, match="the file is empty"):
         read(tmp_path / "b.en")

@@ -117,6 +117,10 @@ def test_text_files_hold_english_first_unless_a_header_says_otherwise(tmp_path: 
     assert batch.columns == {"english": ["Go.", "Hi."], "non_english": ["Йди.", "Привіт."]}
     assert [str(row) for row in batch.bad] == [f"{path}:3: 2 fields, expected 3 as in the first line"]
     assert rows(write(tmp_path / "b.txt", "uk\ten", "Раз.\tOne.")).columns["english"] == ["One."]
+    assert rows(write(tmp_path / "same.txt", "Hotel\tHotel", "Taxi\tТаксі")).columns["non_english"] == [
+        "Hotel",
+        "Таксі",
+    ]
     with pytest.raises(DataError, match=r"c.txt:1: no tab in a text file\n  expected: columns between tabs"):
         rows(write(tmp_path / "c.txt", "One.", "Two."))
 
@@ -151,8 +155,10 @@ def test_scored_rows_of_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "code"),
-    [("en-GB", "en"), ("uk_UA", "uk"), ("NO", "nb"), ("nor", "nb"), ("zh-Hans-CN", "zh"), ("es-419", "es")]
-    + [("nn", "nn"), ("english", None), ("e", None), ("", None), ("en.uk", None), ("sentence1", None), ("qx", None)],
+    [
+        *[("en-GB", "en"), ("uk_UA", "uk"), ("NO", "nb"), ("nor", "nb"), ("zh-Hans-CN", "zh"), ("es-419", "es")],
+        *[("nn", "nn"), ("english", None), ("e", None), ("", None), ("en.uk", None), ("sentence1", None), ("qx", None)],
+    ],
 )
 def test_tags_of_languages(tag: str, code: str | None) -> None:
     assert language_of_tag(tag) == code

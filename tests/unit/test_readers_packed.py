@@ -108,7 +108,7 @@ def test_every_format_is_read_however_it_is_packed(tmp_path: Path, form: str, pa
 
 # XML has no control characters but tab and line ends, and takes a carriage return for a line end.
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))
-# CSV, JSON and parquet hold any text; those without quoting no tab and no line end. csv refuses a NUL before Python 3.11.
+# CSV, JSON and parquet hold any text (csv no NUL before Python 3.11), formats without quoting no tab and no line end.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 LINE_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"))
 TEXTS = {".tmx": XML_TEXT, ".tsv": LINE_TEXT, ".txt": LINE_TEXT}
@@ -145,7 +145,7 @@ def test_a_cut_off_file_is_an_error_that_says_how_far_it_got(tmp_path: Path, pac
     data = PACKERS[packed](WRITERS[form](MANY))
     path = tmp_path / f"a{form}{packed}"
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match="damaged or cut off after [1-9][0-9,]* unpacked bytes") as caught:
+    with pytest.raises(DataError, match=r"damaged or cut off after [1-9][0-9,]* unpacked bytes") as caught:
         read(path)
     line = int(caught.value.where.removeprefix(f"{path}:"))
     assert 1_000 < line < 19_000

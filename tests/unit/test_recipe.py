@@ -370,7 +370,12 @@ def test_a_folder_may_spell_a_language_its_own_way(tmp_path: Path, tsv_corpus: P
         ("folder: recipe.yaml", "folder", "is a file", "en-XX"),
         ("folder: corpus", "languages", "en-sv/train.parquet", "en-da, en-uk"),
         ("files: corpus", "files", "is a folder", "a file"),
-        ("files: recipe.yaml", "files", "of no known format", ".parquet, .tsv, .csv, .jsonl"),
+        (
+            "files: recipe.yaml",
+            "files",
+            "of no known format",
+            ".jsonl, .tmx, .txt, .zip, .en, .sv",
+        ),
         ("files: nothing*.tsv", "files", "no file", "exists"),
     ],
 )

@@ -40,8 +40,16 @@ def read(tmp_path: Path, content: str | bytes, language: str = "uk") -> tuple[li
 
 @pytest.mark.parametrize(
     ("english", "other", "language"),
-    [("en", "uk", "uk"), ("EN", "UK", "uk"), ("en-GB", "uk_UA", "uk"), ("eng", "ukr", "uk"), ("en-us", "ua", "uk")]
-    + [("en", "no", "nb"), ("en", "nor", "nb"), ("en", "nob", "nb"), ("en", "dk", "da"), ("en", "zh-Hans-CN", "zh")],
+    [
+        *[
+            ("en", "uk", "uk"),
+            ("EN", "UK", "uk"),
+            ("en-GB", "uk_UA", "uk"),
+            ("eng", "ukr", "uk"),
+            ("en-us", "ua", "uk"),
+        ],
+        *[("en", "no", "nb"), ("en", "nor", "nb"), ("en", "nob", "nb"), ("en", "dk", "da"), ("en", "zh-Hans-CN", "zh")],
+    ],
 )
 def test_languages_are_matched_in_any_spelling(tmp_path: Path, english: str, other: str, language: str) -> None:
     assert read(tmp_path, document(unit((other, "Б"), (english, "A"))), language) == ([("A", "Б")], [])
@@ -60,7 +68,14 @@ def test_every_pair_of_several_variants_is_a_row(tmp_path: Path) -> None:
 
 
 def test_units_without_a_language_are_counted_and_empty_texts_are_rows(tmp_path: Path) -> None:
-    units = [pair("A", "Б"), unit(("en", "B")), unit(("uk", "В")), unit(("da", "C"), ("sv", "C")), pair("", "Г"), "<tu/>"]
+    units = [
+        pair("A", "Б"),
+        unit(("en", "B")),
+        unit(("uk", "В")),
+        unit(("da", "C"), ("sv", "C")),
+        pair("", "Г"),
+        "<tu/>",
+    ]
     [batch] = batches(tmp_path, document(*units))
     assert batch.columns == {"english": ["A", ""], "non_english": ["Б", "Г"]}
     assert batch.one_sided == 4
@@ -79,7 +94,9 @@ def test_codes_are_left_out_and_marked_text_is_kept(tmp_path: Path) -> None:
     assert read(tmp_path, content) == ([("Press OK, not Cancel: 5 < 6 & A", "а < б")], [])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "windows-1251", "koi8-u"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "windows-1251", "koi8-u"]
+)
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     name = encoding.replace("-sig", "").replace("-le", "").replace("-be", "")
     units = [pair(f"Sentence {n}.", f"Їжак {n}.") for n in range(3_000)]  # several chunks
@@ -122,7 +139,9 @@ def test_lines_are_those_of_the_units_after_damage_too(tmp_path: Path) -> None:
         for n in range(3_000)
     ]
     content = document(*units)
-    where = {line.split("<seg>")[1].split("<")[0]: n for n, line in enumerate(content.split("\n"), 1) if "<seg>" in line}
+    where = {
+        line.split("<seg>")[1].split("<")[0]: n for n, line in enumerate(content.split("\n"), 1) if "<seg>" in line
+    }
     found = batches(tmp_path, content)
     for batch in found:
         for line, english in zip(batch.lines, batch.columns["english"], strict=True):
@@ -162,8 +181,8 @@ EXTERNAL = '<?xml version="1.0"?><!DOCTYPE tmx [<!ENTITY a SYSTEM "file:///etc/h
         (document(pair("A", "Б"), pair("A & B", "Б"))[:-8], "after 1 translation units: no </tmx>"),
         (document(pair("A", "Б"))[:90], "4: the file ends in the middle, after 0 translation units"),
         (document(pair("A", "Б")).encode("utf-16")[:-1], "ends inside a character of UTF-16"),
-        (document(pair("A" * (1 << 25), "Б")), "a text or tag of more than 16,777,216 characters"),
-        (document("<tu x='" + "A" * (1 << 25) + "'/>"), "a text or tag of more than 16,777,216 characters"),
+        (document(pair("A" * (5_000_000), "Б")), "a text or tag of more than 4,194,304 characters"),
+        (document("<tu x='" + "A" * (5_000_000) + "'/>"), "a text or tag of more than 4,194,304 characters"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: str | bytes, says: str) -> None:
@@ -188,7 +207,9 @@ def test_it_agrees_with_elementtree_on_random_documents(tmp_path: Path) -> None:
         inner = "".join(plain(child) + (child.tail or "") for child in element)
         return "" if element.tag in ("ph", "bpt") else (element.text or "") + inner
 
-    units = [unit(*((tag, text()) for tag in generator.choices(["en", "en-GB", "uk", "da"], k=3))) for _ in range(1_000)]
+    units = [
+        unit(*((tag, text()) for tag in generator.choices(["en", "en-GB", "uk", "da"], k=3))) for _ in range(1_000)
+    ]
     content = document(*units)
     expected = []
     for found in ET.fromstring(content).iter("tu"):
@@ -204,10 +225,12 @@ def test_it_agrees_with_elementtree_on_random_documents(tmp_path: Path) -> None:
 
 def test_memory_does_not_depend_on_the_size_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.tmx"
-    path.write_text(document(*[pair("A sentence of some length.", "Речення якоїсь довжини.")] * 60_000), encoding="utf-8")
+    path.write_text(
+        document(*[pair("A sentence of some length.", "Речення якоїсь довжини.")] * 40_000), encoding="utf-8"
+    )
     tracemalloc.start()
     rows = sum(len(batch.lines) for batch in open_rows(path, language="uk"))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert rows == 60_000
+    assert rows == 40_000
     assert peak < 12e6

@@ -131,7 +131,7 @@ def _columns(
     except DataError:
         if entry.format != ".txt" or wanted or kind != "parallel":
             raise
-    if len(types) < 2:
+    if len(tsv_header(entry)) < 2:
         raise DataError(
             f"{entry.place}:1",
             "no tab in a text file",

@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 from distill.corpora.readers.columns import listing
 from distill.corpora.readers.rows import ROWS_PER_BATCH, BadRow, RowBatch
-from distill.corpora.readers.streams import CHUNK_BYTES, LONGEST_LINE, Entry, Stream, open_stream
+from distill.corpora.readers.streams import CHUNK_BYTES, Entry, Stream, open_stream
 from distill.errors import DataError
 from distill.languages import language_of_tag
 
@@ -25,6 +25,9 @@ MOST_PAIRS = 1_000
 
 MOST_LANGUAGES = 100
 """Language tags kept for a message."""
+
+LONGEST_TEXT = 1 << 22
+"""Characters; a longer text or tag is no translation, and expat looks at an unfinished tag again with every chunk."""
 
 UNIT = re.compile(rb"<tu[\s>]")
 INVALID_TOKEN = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
@@ -91,13 +94,13 @@ class _Units:
         lines: line on which the unit of each row begins, of the rows not yet taken.
         bad: malformed rows not yet taken.
         count: units so far.
-        languages: the first language tags.
+        languages: the first language tags, and which side of a pair each is.
     """
 
     def __init__(self, entry: Entry, language: str, encoding: str | None) -> None:
         self.place = entry.place
         self.count = 0
-        self.languages: set[str] = set()
+        self.languages: dict[str, int | None] = {}
         self._sides = {"en": 0, language: 1}
         self._encoding = encoding
         self._is_tmx = False
@@ -179,7 +182,7 @@ class _Units:
             if not self._is_tmx:
                 raise DataError(f"{self.place}:{line}", f"not XML: {message}", expected="a TMX file") from error
             self.bad.append(BadRow(self.place, line, f"damaged XML: {message}"))
-            # An invalid token is reported where it ends, which may be where the next unit begins; others where they begin.
+            # An invalid token is reported at its end, where the next unit may begin; other damage at its start.
             past = max(self._parser.ErrorByteIndex - self._fed, 0) + (error.code != INVALID_TOKEN)
             self._parser = None
         except (LookupError, ValueError) as error:  # of an encoding that Python lacks, or of more than a byte
@@ -187,10 +190,10 @@ class _Units:
         else:
             past = len(data)
             self._fed += past
-            if self._fed - self._parser.CurrentByteIndex + sum(map(len, self._parts)) > LONGEST_LINE:
+            if self._fed - self._parser.CurrentByteIndex + sum(map(len, self._parts)) > LONGEST_TEXT:
                 raise DataError(
                     f"{self.place}:{self._parser.CurrentLineNumber + self._base}",
-                    f"a text or tag of more than {LONGEST_LINE:,} characters",
+                    f"a text or tag of more than {LONGEST_TEXT:,} characters",
                     expected="a TMX file of sentences",
                 )
         self._newlines += data.count(b"\n", 0, past)
@@ -244,9 +247,12 @@ class _Units:
             if tag is None:
                 self._fault = self._fault or "a text without a language: <tuv> has no xml:lang"
                 return
+            if tag in self.languages:
+                self._side = self.languages[tag]
+                return
             self._side = self._sides.get(language_of_tag(tag) or "")
             if len(self.languages) < MOST_LANGUAGES:
-                self.languages.add(tag)
+                self.languages[tag] = self._side
         elif name == "tu":
             self._open_unit()
             self._line = self._base + self._parser.CurrentLineNumber
