@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,21 +22,22 @@ from ruamel.yaml import YAML
 from distill.card import model_card
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import best_precision, speed_up
-from distill.errors import RunError
+from distill.errors import DataError, RunError
 from distill.evaluate import Score, store_replicates, with_replicates
-from distill.objectives import parallel_rows
+from distill.gradients import TrainingData, ZeroVectors
+from distill.objectives import columns_to_embed, corpora_of, objective_rows, save_heads
 from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.evaluation import MODELS
-from distill.report import corpora_markdown, overlap_markdown, score_markdown
+from distill.report import corpora_markdown, dev_markdown, overlap_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
-from distill.scoring import score_before, score_student
+from distill.scoring import mean_score, score_before, score_student
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
-from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts
+from distill.teacher import Teacher, embed, load_teacher, missing_texts
 from distill.testsets import TestSet, digest, label, load_suites, sentences_by_suite
 from distill.tokens import store_tokens, token_store
-from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors
+from distill.train import State, Trainer, TrainingResult
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -57,12 +59,16 @@ class Outcome:
         model: folder of the student.
         scores: all scores of teacher, untrained student and student.
         facts: name → value, for the report.
+        dev: step → set → dev loss.
+        weights_from: step that the weights are from.
         corpora: what was trained on; empty when a finished run is shown again.
     """
 
     model: Path
     scores: list[Score]
     facts: dict[str, str]
+    dev: dict[str, dict[str, float]] = field(default_factory=dict)
+    weights_from: int = 0
     corpora: list[Corpus] = field(default_factory=list)
 
 
@@ -94,17 +100,18 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
             overlap={corpus.label: corpus.overlap for corpus in corpora},
         )
         teacher = load_teacher(recipe.teacher, accelerator.device)
-        embed_corpora(teacher, corpora, accelerator)
+        embed_corpora(teacher, recipe, corpora, accelerator)
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
         run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
-        def score(student: SentenceTransformer, step: int) -> None:
+        def score(student: SentenceTransformer, step: int) -> float:
             scores = score_student(teacher, student, sets)
             run.log("scores", step=step, scores=[found.as_dict() for found in scores])
             accelerator.log({f"{s.suite}/{s.pair} {s.metric}": s.value for s in scores}, step=step)
+            return mean_score(scores)
 
         trainer = Trainer(recipe, student, data, run, accelerator, score)
         trainer.resume()
@@ -113,7 +120,8 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
             result = trainer.train()
         accelerator.end_training()
         if main:
-            return finish(recipe, run, corpora, teacher, result, before, sets)
+            classes = {name: rows.classes for name, rows in data.train.items() if rows.classes}
+            return finish(recipe, run, corpora, teacher, result, before, sets, classes)
         return Outcome(run.model, [], {})
     finally:
         run.close()
@@ -173,9 +181,10 @@ def start_trackers(recipe: Recipe, step: int, accelerator: Accelerator) -> None:
     accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()}, init_kwargs=options)
 
 
-def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
-    """Put the teacher's vectors of all English sentences into its store; every process does its share."""
-    jobs = list(missing_texts(teacher.store, corpora, english_columns))
+def embed_corpora(teacher: Teacher, recipe: Recipe, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
+    """Put the teacher's vectors that the objectives read into its store; every process does its share."""
+    columns = partial(columns_to_embed, recipe.objectives)
+    jobs = list(missing_texts(teacher.store, corpora, columns))
     own = sum(len(job.keys) for job in jobs[accelerator.process_index :: accelerator.num_processes])
     accelerator.wait_for_everyone()
     if own:
@@ -183,6 +192,7 @@ def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Acce
             embed(
                 teacher,
                 corpora,
+                columns,
                 rank=accelerator.process_index,
                 world=accelerator.num_processes,
                 progress=lambda done, _: update(done),
@@ -190,7 +200,7 @@ def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Acce
     accelerator.wait_for_everyone()
     teacher.store.reload()
     if accelerator.is_main_process:
-        embed(teacher, corpora)  # what fell between the shares because another run stored vectors meanwhile
+        embed(teacher, corpora, columns)  # what fell between the shares because another run stored vectors meanwhile
     accelerator.wait_for_everyone()
     teacher.store.reload()
 
@@ -228,17 +238,19 @@ def training_data(
         store_tokens(tokens, student, corpora)  # as above
     accelerator.wait_for_everyone()
     tokens.reload()
-    train_rows = {
-        name: parallel_rows(
-            [c for c in corpora if objective.corpora is None or c.name in objective.corpora],
-            "train",
-            tokens,
-            vectors,
-        )
-        for name, objective in recipe.objectives.items()
-    }
-    dev_rows = parallel_rows(corpora, "dev", tokens, vectors)
-    return TrainingData(train_rows, dev_rows, tokens, vectors, teacher.unit_length)
+    train, dev = {}, {}
+    for name, objective in recipe.objectives.items():
+        own = corpora_of(objective, corpora)
+        if not own:
+            raise DataError(
+                f"objectives.{name}", "no rows to train on", expected=f"rows of kind {' or '.join(objective.rows)}"
+            )
+        train[name] = objective_rows(objective, own, "train", tokens, vectors)
+        dev[name] = objective_rows(objective, own, "dev", tokens, vectors)
+    for corpus in corpora:
+        if not any(corpora_of(objective, [corpus]) for objective in recipe.objectives.values()):
+            log.warning("%s: no objective takes its %d rows of %s", corpus.label, len(corpus.train), corpus.kind)
+    return TrainingData(train, dev, tokens, vectors, teacher.unit_length)
 
 
 def finish(
@@ -249,6 +261,7 @@ def finish(
     result: TrainingResult,
     before: list[Score],
     sets: Sequence[TestSet],
+    classes: dict[str, tuple[str, ...]],
 ) -> Outcome:
     """Score the student, save it with its card, and write the report."""
     command = FOLDERS.sub("", (run.read_json("run.json") or {}).get("command", ""))
@@ -262,14 +275,24 @@ def finish(
     }
     temporary = run.temporary("model")
     save_student(result.student, temporary)
-    card = model_card(recipe, corpora, scores, columns(scores), describe(result.student), facts, recipe_yaml(recipe))
+    save_heads(result.heads, recipe.objectives, classes, temporary)
+    card = model_card(
+        recipe, corpora, scores, columns(scores), describe(result.student), facts, recipe_yaml(recipe), classes
+    )
     (temporary / "README.md").write_text(card, encoding="utf-8")
     run.publish(temporary, run.model)
     run.write_text("report.md", report(recipe, corpora, scores, facts, result))
     run.log("scores", step=result.state.step, scores=[score.as_dict() for score in after])
     store_replicates(run.path / "scores.npz", scores)
-    run.write_json("scores.json", {"facts": facts, "scores": [score.as_dict() for score in scores]})
-    return Outcome(run.model, scores, facts, corpora)
+    dev = dev_losses(result.state)
+    stored = {"facts": facts, "scores": [score.as_dict() for score in scores]}
+    run.write_json("scores.json", {**stored, "dev": dev, "weights_from": result.step})
+    return Outcome(run.model, scores, facts, dev, result.step, corpora)
+
+
+def dev_losses(state: State) -> dict[str, dict[str, float]]:
+    """Return step → set → dev loss, and their mean where there are several sets."""
+    return {step: {**sets, **({"mean": state.dev[step]} if len(sets) > 1 else {})} for step, sets in state.sets.items()}
 
 
 def columns(scores: Sequence[Score]) -> list[str]:
@@ -285,12 +308,11 @@ def report(
     result: TrainingResult,
 ) -> str:
     """Return the run's report in Markdown."""
-    losses = "\n".join(f"| {step} | {loss:.4f} |" for step, loss in result.state.dev.items())
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     return (
         f"# {recipe.name}\n\n{lines}\n\n## Scores\n\n{score_markdown(scores, columns(scores))}\n\n"
         f"## Corpora\n\n{corpora_markdown(corpora)}\n\n{overlap_markdown(corpora)}\n\n"
-        f"## Dev loss\n\n| step | mean loss |\n|---:|---:|\n{losses}\n\n"
+        f"## Dev loss\n\n{dev_markdown(dev_losses(result.state), result.step)}\n\n"
         f"## Recipe\n\n```yaml\n{recipe_yaml(recipe).strip()}\n```\n"
     )
 
@@ -321,4 +343,4 @@ def _finished(run: RunDirectory) -> Outcome | None:
     if stored is None or not run.model.exists():
         return None
     scores = with_replicates([Score(**score) for score in stored["scores"]], run.path / "scores.npz")
-    return Outcome(run.model, scores, stored["facts"])
+    return Outcome(run.model, scores, stored["facts"], stored["dev"], stored["weights_from"])

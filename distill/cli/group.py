@@ -10,6 +10,7 @@ import click
 from distill import __version__
 from distill.cli.cache import cache
 from distill.cli.evaluate import evaluate_command
+from distill.cli.predict import predict
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
 from distill.cli.translate import translate
@@ -51,5 +52,5 @@ def main() -> None:
     show_log()
 
 
-for command in (run, check, evaluate_command, suites_command, translate, schema, cache):
+for command in (run, check, evaluate_command, suites_command, predict, translate, schema, cache):
     main.add_command(command)

@@ -100,11 +100,13 @@ def show_outcome(outcome: Outcome) -> None:
 
     from distill.card import usage
     from distill.pipeline import columns
-    from distill.report import corpora_table, score_table
+    from distill.report import corpora_table, dev_table, score_table
 
     console = Console()
     if outcome.corpora:
         show(corpora_table(outcome.corpora))
+    if outcome.dev:
+        show(dev_table(outcome.dev, outcome.weights_from))
     show(score_table(outcome.scores, columns(outcome.scores)))
     for name, value in outcome.facts.items():
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from distill.objectives.rows import ObjectiveRows
 from distill.store import Rows
@@ -87,7 +87,7 @@ class Compared:
         """Return the teacher's unit vector of each distinct text (texts, dimension): of the row that names it first."""
         assert self.teacher is not None
         assert self.target_place is not None
-        return F.normalize(self.teacher[self.target_place.flatten()[self.first]].float(), dim=1)
+        return functional.normalize(self.teacher[self.target_place.flatten()[self.first]].float(), dim=1)
 
     def cut(self, length: int, *, unit_length: bool, teacher: bool) -> Compared:
         """Return the vectors cut to their first dimensions (Matryoshka, Kusupati et al. 2022).
@@ -99,7 +99,7 @@ class Compared:
         """
 
         def first(vectors: torch.Tensor) -> torch.Tensor:
-            return F.normalize(vectors[:, :length].float(), dim=1) if unit_length else vectors[:, :length]
+            return functional.normalize(vectors[:, :length].float(), dim=1) if unit_length else vectors[:, :length]
 
         short = first(self.teacher) if teacher and self.teacher is not None else self.teacher
         return replace(self, vectors=first(self.vectors), teacher=short)

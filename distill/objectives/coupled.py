@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from distill.objectives.batch import Compared
@@ -45,7 +45,7 @@ def contrastive(
             batch,
             batch.place[:, anchor],
             batch.place[:, positive],
-            candidates.unique(),
+            torch.unique(candidates),
             scale=scale,
             margin=margin,
             false_negatives=false_negatives,
@@ -67,9 +67,9 @@ def _telling(
     false_negatives: FalseNegatives | None,
 ) -> torch.Tensor:
     """Return the cross-entropy (n,) of telling `positives` (n,) from `candidates`, distinct and sorted."""
-    unit = F.normalize(batch.vectors, dim=1)
+    unit = functional.normalize(batch.vectors, dim=1)
     guide = batch.teacher_of_texts() if false_negatives else None
-    distinct, group = anchors.unique(return_inverse=True)
+    distinct, group = torch.unique(anchors, return_inverse=True)
     own = torch.searchsorted(candidates, positives)
     # For each distinct anchor, the candidates that are its positive in some row, and itself.
     close = distinct[:, None] == candidates
@@ -86,7 +86,7 @@ def _telling(
         left_out = left_out.scatter(1, target, False)
         if margin:
             cosines = cosines.scatter_add(1, target, torch.full_like(target, -margin, dtype=cosines.dtype))
-        return F.cross_entropy((cosines * scale).masked_fill(left_out, NEVER), own[rows], reduction="none")
+        return functional.cross_entropy((cosines * scale).masked_fill(left_out, NEVER), own[rows], reduction="none")
 
     return _in_parts(part, len(anchors), len(candidates), anchors.device)
 
@@ -106,12 +106,12 @@ def similarity(batch: Compared, *, form: Literal["kl", "mse"], temperature: floa
         form: see above.
         temperature: kl only: what cosines are divided by.
     """
-    unit, teacher = F.normalize(batch.vectors, dim=1), batch.teacher_of_texts()
+    unit, teacher = functional.normalize(batch.vectors, dim=1), batch.teacher_of_texts()
     assert batch.teacher is not None
     assert batch.target_place is not None
-    wanted_of = F.normalize(batch.teacher.float(), dim=1)[batch.target_place[:, 0]]
+    wanted_of = functional.normalize(batch.teacher.float(), dim=1)[batch.target_place[:, 0]]
     anchors, others = batch.place[:, 0], batch.place[:, 1:] if batch.place.shape[1] > 1 else batch.place
-    candidates = others[others >= 0].unique()
+    candidates = torch.unique(others[others >= 0])
 
     def part(rows: torch.Tensor) -> torch.Tensor:
         own, wanted = unit[anchors[rows]] @ unit[candidates].T, wanted_of[rows] @ teacher[candidates].T
@@ -120,7 +120,8 @@ def similarity(batch: Compared, *, form: Literal["kl", "mse"], temperature: floa
             error = (own - wanted).square().masked_fill(itself, 0)
             return error.sum(dim=1) / (~itself).sum(dim=1).clamp(min=1)
         own, wanted = ((v / temperature).masked_fill(itself, NEVER).log_softmax(dim=1) for v in (own, wanted))
-        return F.kl_div(own, wanted, reduction="none", log_target=True).sum(dim=1)
+        divergence = functional.kl_div(own, wanted, reduction="none", log_target=True)
+        return divergence.sum(dim=1)
 
     return _in_parts(part, len(anchors), len(candidates), anchors.device)
 
@@ -144,5 +145,5 @@ def _in_parts(
     size = max(1, COSINES_AT_ONCE // max(1, n_candidates))
     if n_rows <= size:
         return loss(rows)
-    parts = [checkpoint(loss, part, use_reentrant=False, preserve_rng_state=False) for part in rows.split(size)]
+    parts = [checkpoint(loss, part, use_reentrant=False, preserve_rng_state=False) for part in torch.split(rows, size)]
     return torch.cat(parts)

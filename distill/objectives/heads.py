@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,8 @@ class Heads(nn.Module):
 
     def scale(self, name: str) -> torch.Tensor:
         """Return a learnable scale, exp(C)."""
-        return self.log_scales[name].exp()
+        scale: torch.Tensor = self.log_scales[name].exp()
+        return scale
 
 
 def make_heads(
@@ -82,7 +84,7 @@ def bound_scales(heads: Heads, objectives: Mapping[str, Objective]) -> None:
 def _classifier(dimension: int, hidden: int | None, labels: int) -> nn.Sequential:
     sizes = [dimension, *([hidden] if hidden else []), labels]
     layers: list[nn.Module] = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in itertools.pairwise(sizes):
         layers += [nn.GELU()] * bool(layers) + [nn.Linear(before, after)]
     return nn.Sequential(*layers)
 

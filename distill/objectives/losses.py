@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from distill.objectives.batch import Compared
 
@@ -34,7 +34,7 @@ def mse(batch: Compared, *, unit_length: bool) -> torch.Tensor:
 
 def cosine_distance(batch: Compared) -> torch.Tensor:
     """Return 1 − cosine to the teacher's vectors (n,), the mean of a row's texts."""
-    return (1 - F.cosine_similarity(batch.vectors[batch.place], batch.target(), dim=2)).mean(dim=1)
+    return (1 - functional.cosine_similarity(batch.vectors[batch.place], batch.target(), dim=2)).mean(dim=1)
 
 
 def triplet(batch: Compared, *, margin: float, distance: Literal["cosine", "euclidean"]) -> torch.Tensor:
@@ -44,10 +44,10 @@ def triplet(batch: Compared, *, margin: float, distance: Literal["cosine", "eucl
     """
     anchor, others = batch.column(0)[:, None], batch.vectors[batch.place[:, 1:]]
     if distance == "cosine":
-        far = 1 - F.cosine_similarity(anchor, others, dim=2)
+        far = 1 - functional.cosine_similarity(anchor, others, dim=2)
     else:
         far = torch.linalg.vector_norm(anchor - others, dim=2)
-    return _mean_of_negatives(F.relu(far[:, :1] - far[:, 1:] + margin), batch)
+    return _mean_of_negatives(functional.relu(far[:, :1] - far[:, 1:] + margin), batch)
 
 
 def margin_mse(batch: Compared) -> torch.Tensor:
@@ -70,10 +70,10 @@ def _mean_of_negatives(values: torch.Tensor, batch: Compared) -> torch.Tensor:
 def cosine_to_score(batch: Compared) -> torch.Tensor:
     """Return the squared error of the pair's cosine to its score (n,)."""
     assert batch.value is not None
-    return (F.cosine_similarity(batch.column(0), batch.column(1)) - batch.value).square()
+    return (functional.cosine_similarity(batch.column(0), batch.column(1)) - batch.value).square()
 
 
 def classification(batch: Compared, head: nn.Module) -> torch.Tensor:
     """Return the cross-entropy of a head's prediction with the label (n,)."""
     assert batch.value is not None
-    return F.cross_entropy(head(batch.column(0)), batch.value.long(), reduction="none")
+    return functional.cross_entropy(head(batch.column(0)), batch.value.long(), reduction="none")

@@ -11,7 +11,7 @@ from distill.recipe.models import (
     TransplantStudent,
     VocabularySection,
 )
-from distill.recipe.objectives import MseObjective
+from distill.recipe.objectives import MseObjective, Objective
 from distill.recipe.recipe import Recipe
 from distill.recipe.training import EarlyStopping, LearningRate, TrainingSection
 
@@ -22,6 +22,7 @@ __all__ = [
     "EvaluationSection",
     "LearningRate",
     "MseObjective",
+    "Objective",
     "PretrainedStudent",
     "Recipe",
     "StudentSection",

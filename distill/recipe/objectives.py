@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from distill.errors import nearest
+from distill.recipe.corpora import CorpusSection
 from distill.recipe.section import Section
 from distill.recipe.values import MisfitError, Positive, PositiveInt, Share, Texts
 
-OBJECTIVE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+OBJECTIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 """Names of objectives: heads are saved in files of these names."""
 
 Margin = Annotated[float, Field(ge=0, le=2, strict=True)]
@@ -206,3 +210,47 @@ Objective = Annotated[
     | MarginMseObjective,
     Field(discriminator="loss"),
 ]
+
+
+def check_objectives(objectives: Mapping[str, Objective], corpora: Mapping[str, CorpusSection]) -> None:
+    """Check that each objective has corpora whose rows its loss takes, and each corpus an objective.
+
+    Raises:
+        MisfitError: one has not.
+    """
+    used = set()
+    for name, objective in objectives.items():
+        if not OBJECTIVE_NAME.fullmatch(name):
+            raise MisfitError(("objectives", name), f"the name {name!r}", expected="letters, digits, _ and - only")
+        for place, corpus in enumerate(objective.corpora or ()):
+            if corpus not in corpora:
+                raise MisfitError(
+                    ("objectives", name, "corpora", place),
+                    f"no corpus {corpus!r}",
+                    expected=f"one of {', '.join(corpora)}",
+                    hint=nearest(corpus, corpora),
+                )
+            if reason := _unfit(objective, corpora[corpus]):
+                raise MisfitError(("objectives", name, "corpora", place), f"{corpus!r} {reason[0]}", expected=reason[1])
+        fit = {corpus for corpus in objective.corpora or corpora if not _unfit(objective, corpora[corpus])}
+        if not fit:
+            _, expected = _unfit(objective, next(iter(corpora.values()))) or ("", "")
+            raise MisfitError(("objectives", name), f"no corpus for loss: {objective.loss}", expected=expected)
+        used |= fit
+    for name, section in corpora.items():
+        if name not in used:
+            raise MisfitError(
+                ("corpora", name),
+                f"no objective trains on it (rows: {section.rows})",
+                hint="add it to the corpora of an objective that takes its rows, or remove it",
+            )
+
+
+def _unfit(objective: Objective, corpus: CorpusSection) -> tuple[str, str] | None:
+    """Return why an objective cannot train on a corpus, and what it expects; None if it can."""
+    if corpus.rows not in objective.rows:
+        return f"has rows: {corpus.rows}", f"a corpus of rows: {' or '.join(objective.rows)}"
+    others = [language for language in corpus.languages if language != "en"]
+    if objective.reads_teacher and corpus.rows != "parallel" and others:
+        return f"is in {', '.join(others)}, which the teacher does not read", "parallel rows, or languages: [en]"
+    return None
