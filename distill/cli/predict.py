@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from typing import TextIO
 
 import click
 

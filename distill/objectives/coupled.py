@@ -70,7 +70,7 @@ def _telling(
     unit = functional.normalize(batch.vectors, dim=1)
     guide = batch.teacher_of_texts() if false_negatives else None
     distinct, group = torch.unique(anchors, return_inverse=True)
-    own = torch.searchsorted(candidates, positives)
+    own = torch.searchsorted(candidates, positives.contiguous())
     # For each distinct anchor, the candidates that are its positive in some row, and itself.
     close = distinct[:, None] == candidates
     close[group, own] = True
@@ -117,11 +117,12 @@ def similarity(batch: Compared, *, form: Literal["kl", "mse"], temperature: floa
         own, wanted = unit[anchors[rows]] @ unit[candidates].T, wanted_of[rows] @ teacher[candidates].T
         itself = anchors[rows, None] == candidates
         if form == "mse":
-            error = (own - wanted).square().masked_fill(itself, 0)
-            return error.sum(dim=1) / (~itself).sum(dim=1).clamp(min=1)
+            squares = (own - wanted).square().masked_fill(itself, 0)
+            mean: torch.Tensor = squares.sum(dim=1) / (~itself).sum(dim=1).clamp(min=1)
+            return mean
         own, wanted = ((v / temperature).masked_fill(itself, NEVER).log_softmax(dim=1) for v in (own, wanted))
-        divergence = functional.kl_div(own, wanted, reduction="none", log_target=True)
-        return divergence.sum(dim=1)
+        divergence: torch.Tensor = functional.kl_div(own, wanted, reduction="none", log_target=True).sum(dim=1)
+        return divergence
 
     return _in_parts(part, len(anchors), len(candidates), anchors.device)
 

@@ -145,7 +145,8 @@ def _longest(tokens: TokenStore, texts: Rows) -> npt.NDArray[np.int32]:
     there = texts >= 0
     if there.any():
         lengths[there] = tokens.lengths(texts[there])
-    return np.max(lengths, axis=1, initial=0).astype(np.int32)
+    longest: npt.NDArray[np.int32] = lengths.max(axis=1, initial=0)
+    return longest
 
 
 def _scores(objective: ScoredObjective, corpus: Corpus, rows: Rows) -> npt.NDArray[np.float32]:

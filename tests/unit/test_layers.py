@@ -17,7 +17,7 @@ RANKS = [
     ["named_models", "corpora", "neighbours", "uncertainty", "launch"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
-    ["tokens", "student", "compare", "mteb_scores"],
+    ["tokens", "student", "gradients", "compare", "mteb_scores"],
     ["report"],
     ["train", "card", "scoring"],
     ["pipeline"],
