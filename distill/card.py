@@ -12,10 +12,11 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from distill import __version__
 from distill.corpora import Corpus
+from distill.corpora_report import cleaning_markdown, corpora_markdown, overlap_markdown
 from distill.evaluate import Score
 from distill.recipe import Recipe
 from distill.recipe.values import is_path
-from distill.report import MAIN_METRICS, corpora_markdown, overlap_markdown, score_markdown
+from distill.report import MAIN_METRICS, score_markdown
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "tokenizers")
 
@@ -93,6 +94,10 @@ A sentence-embedding model for English and {languages}: it puts a sentence and i
 {corpora_markdown(corpora)}
 
 {overlap_markdown(corpora)}
+
+### Cleaning
+
+{cleaning_markdown(corpora, examples=False)}
 
 ## Facts
 

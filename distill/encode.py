@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Features = dict[str, torch.Tensor]
 FeaturesOf = Callable[[npt.NDArray[np.int64]], Mapping[str, Any]]
 Vectors = npt.NDArray[np.float32]
+EncodeTexts = Callable[[Sequence[str]], Vectors]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}

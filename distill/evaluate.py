@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from io import BytesIO
 from pathlib import Path
@@ -12,13 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from distill import metrics, uncertainty
-from distill.encode import Vectors
+from distill.encode import EncodeTexts, Vectors
 from distill.files import write_atomically
 from distill.metrics import Floats
 from distill.testsets import BitextSet, ClassificationSet, RetrievalSet, StsSet, TestSet, sentences
 
-EncodeTexts = Callable[[Sequence[str]], Vectors]
-VectorsOf = Callable[[Sequence[str]], Vectors]
 Measured = tuple[str, float, Floats, int]
 """Metric, value, bootstrap replicates, number of items."""
 
@@ -98,7 +96,7 @@ def _score(found: TestSet, model: str, metric: str, value: float, replicates: Fl
     return Score(found.suite, found.pair, metric, model, value, n, low, high, found.note, stored)
 
 
-def _measure(found: TestSet, of: VectorsOf) -> Iterator[Measured]:
+def _measure(found: TestSet, of: EncodeTexts) -> Iterator[Measured]:
     """Yield what is measured on one set, of the vectors that `of` returns."""
     match found:
         case StsSet():

@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 
 from distill.card import model_card
 from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora_report import cleaning_dict, cleaning_markdown, corpora_markdown, overlap_markdown
 from distill.encode import best_precision, speed_up
 from distill.errors import DataError, RunError
 from distill.evaluate import Score, store_replicates, with_replicates
@@ -29,7 +30,7 @@ from distill.objectives import columns_to_embed, corpora_of, objective_rows, sav
 from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.evaluation import MODELS
-from distill.report import corpora_markdown, dev_markdown, overlap_markdown, score_markdown
+from distill.report import dev_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import mean_score, score_before, score_student
 from distill.store import VectorStore
@@ -99,6 +100,7 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
             corpora={corpus.label: corpus.counts for corpus in corpora},
             overlap={corpus.label: corpus.overlap for corpus in corpora},
         )
+        run.write_json("cleaning.json", cleaning_dict(corpora))
         teacher = load_teacher(recipe.teacher, accelerator.device)
         embed_corpora(teacher, recipe, corpora, accelerator)
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
@@ -312,6 +314,7 @@ def report(
     return (
         f"# {recipe.name}\n\n{lines}\n\n## Scores\n\n{score_markdown(scores, columns(scores))}\n\n"
         f"## Corpora\n\n{corpora_markdown(corpora)}\n\n{overlap_markdown(corpora)}\n\n"
+        f"## Cleaning\n\n{cleaning_markdown(corpora, examples=True)}\n\n"
         f"## Dev loss\n\n{dev_markdown(dev_losses(result.state), result.step)}\n\n"
         f"## Recipe\n\n```yaml\n{recipe_yaml(recipe).strip()}\n```\n"
     )

@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from distill.compare import difference, is_real, standing
-from distill.corpora import Corpus
 from distill.evaluate import Score
 
 MAIN = (
@@ -265,47 +264,4 @@ def dev_table(dev: DevLosses, weights_from: int) -> Table:
         table.add_column(column, no_wrap=True, justify="left" if column == "set" else "right")
     for row in rows:
         table.add_row(*row, style="italic" if row[0] == "mean" else "")
-    return table
-
-
-def corpora_markdown(corpora: Sequence[Corpus]) -> str:
-    """Return what was read, dropped and kept of each corpus as a Markdown table."""
-    columns = list(dict.fromkeys(name for corpus in corpora for name in corpus.counts))
-    lines = [
-        "| corpus | pair | source | " + " | ".join(columns) + " |",
-        "|---|---|---|" + "---:|" * len(columns),
-    ]
-    for corpus in corpora:
-        counts = " | ".join(f"{corpus.counts.get(name, 0):,}" for name in columns)
-        lines.append(f"| {corpus.name} | {corpus.languages} | {corpus.public_source} | {counts} |")
-    return "\n".join(lines)
-
-
-def overlap_markdown(corpora: Sequence[Corpus]) -> str:
-    """Return which suites have how many sentences of which corpus as a Markdown table, or that none have."""
-    if not any(corpus.overlap for corpus in corpora):
-        return "No row has a sentence of a test set, or nearly one."
-    lines = [
-        "Rows with a sentence of a test set on either side (a row counts for each suite):",
-        "",
-        "| corpus | pair | suite | the same | nearly the same |",
-        "|---|---|---|---:|---:|",
-    ]
-    for corpus in corpora:
-        for suite, (same, near) in corpus.overlap.items():
-            lines.append(f"| {corpus.name} | {corpus.languages} | {suite} | {same:,} | {near:,} |")
-    return "\n".join(lines)
-
-
-def corpora_table(corpora: Sequence[Corpus]) -> Table:
-    """Return what was read, dropped and kept of each corpus, for the terminal."""
-    table = Table(title="Rows of the corpora", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = list(dict.fromkeys(name for corpus in corpora for name in corpus.counts))
-    for column in ("corpus", "pair"):
-        table.add_column(column, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right")
-    for corpus in corpora:
-        counts = (f"{corpus.counts.get(name, 0):,}" for name in columns)
-        table.add_row(corpus.name, corpus.languages, *counts)
     return table

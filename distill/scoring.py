@@ -12,15 +12,14 @@ import torch
 from accelerate import Accelerator, PartialState
 
 from distill.compare import LOWER_IS_BETTER
-from distill.encode import Vectors, encode, speed_up
-from distill.evaluate import EncodeTexts, Score, evaluate, store_replicates, with_replicates
-from distill.models import encoder_digest, load_model
+from distill.encode import EncodeTexts, encode
+from distill.evaluate import Score, evaluate, store_replicates, with_replicates
 from distill.named_models import teacher_section
 from distill.report import MAIN_METRICS
 from distill.rundir import RunDirectory
-from distill.store import VectorStore
-from distill.teacher import Teacher, load_teacher, stored_vectors
+from distill.teacher import Teacher, load_teacher
 from distill.testsets import COMMAND_LINE, TestSet, load_suites
+from distill.vectors import vectors_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -41,7 +40,7 @@ def score_before(
         if stored is None:
             models: dict[str, EncodeTexts] = {"teacher": teacher.vectors, "untrained": partial(encode, student)}
             for name, model in baselines.items():
-                models[name] = _loaded_when_used(f"evaluation.baselines.{name}", model, accelerator.device)
+                models[name] = vectors_of(f"evaluation.baselines.{name}", model, accelerator.device)
             scores = evaluate(models, sets, teacher=teacher.vectors)
             store_replicates(run.path / "scores_before.npz", scores)
             run.write_json("scores_before.json", {"scores": [score.as_dict() for score in scores]})
@@ -65,18 +64,6 @@ def mean_score(scores: Sequence[Score]) -> float:
     return fmean(fmean(values) for values in by_set.values())
 
 
-def _loaded_when_used(where: str, name: str, device: torch.device) -> EncodeTexts:
-    """Return a function from texts to stored vectors that holds its model in memory only while it runs."""
-
-    def vectors(texts: Sequence[str]) -> Vectors:
-        model = load_model(where, name, device=str(device))
-        store = VectorStore({"model": Path(name).name, "encoder": encoder_digest(model), "precision": "fp32"})
-        speed_up(model)
-        return stored_vectors(store, texts, partial(encode, model))
-
-    return vectors
-
-
 def score_models(
     sources: Mapping[str, str], suites: Sequence[str], pairs: Sequence[str] | None, *, teacher_of: Path | None = None
 ) -> list[Score]:
@@ -93,7 +80,7 @@ def score_models(
         DistillError: there is no such model, suite or pair.
     """
     device = PartialState().device
-    models = {column: _loaded_when_used("model", source, device) for column, source in sources.items()}
+    models = {column: vectors_of("model", source, device) for column, source in sources.items()}
     teacher = None
     if teacher_of is not None:
         teacher = models["teacher"] = _teacher_of(teacher_of, device)

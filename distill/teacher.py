@@ -17,7 +17,8 @@ from distill.encode import Precision, Vectors, best_precision, encode, speed_up
 from distill.errors import ModelError
 from distill.models import load_model, model_digest, tokenizer_digest
 from distill.recipe import TeacherSection
-from distill.store import Keys, Rows, Store, VectorStore, distinct_keys, text_keys
+from distill.store import Keys, Rows, Store, VectorStore, distinct_keys
+from distill.vectors import stored_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -52,16 +53,6 @@ class Teacher:
     def vectors(self, texts: Sequence[str]) -> Vectors:
         """Return vectors (n, dimension) of texts in full precision, for evaluation; stored like the targets."""
         return stored_vectors(self.exact, texts, partial(encode, self.model, prompt=self.section.prompt))
-
-
-def stored_vectors(store: VectorStore, texts: Sequence[str], encode_texts: Callable[[list[str]], Vectors]) -> Vectors:
-    """Return vectors (n, dimension) of texts; those the store lacks are computed and added to it."""
-    keys = text_keys(texts)
-    absent = np.flatnonzero(store.find(keys) < 0)
-    absent = absent[distinct_keys(keys[absent])]
-    if len(absent):
-        store.append(keys[absent], {"vectors": encode_texts([texts[int(row)] for row in absent])})
-    return store.read(store.find(keys))
 
 
 def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:

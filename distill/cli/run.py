@@ -99,12 +99,14 @@ def show_outcome(outcome: Outcome) -> None:
     from rich.console import Console
 
     from distill.card import usage
+    from distill.corpora_report import cleaning_table, corpora_table
     from distill.pipeline import columns
-    from distill.report import corpora_table, dev_table, score_table
+    from distill.report import dev_table, score_table
 
     console = Console()
     if outcome.corpora:
         show(corpora_table(outcome.corpora))
+        show(cleaning_table(outcome.corpora))
     if outcome.dev:
         show(dev_table(outcome.dev, outcome.weights_from))
     show(score_table(outcome.scores, columns(outcome.scores)))
@@ -123,11 +125,12 @@ def show_plan(plan: Plan) -> None:
     """Print what a run would do."""
     from rich.console import Console
 
+    from distill.corpora_report import cleaning_table, corpora_table
     from distill.progress import duration
-    from distill.report import corpora_table
 
     console = Console()
     show(corpora_table(plan.corpora))
+    show(cleaning_table(plan.corpora))
     lines = [
         "student: {parameters:,} parameters, {vocabulary:,} pieces, {dimension} dimensions".format(**plan.sizes),
         f"teacher vectors to compute: {plan.vectors:,}, about {duration(plan.vectors_seconds)}",

@@ -1,4 +1,4 @@
-"""The cache of corpora: a source is read once into an Arrow file; later runs map that file into memory."""
+"""The cache of corpora: rows are made once, as an Arrow file; later runs map that file into memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import json
 import logging
 import shutil
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from filelock import FileLock
 
-from distill.corpora.sources import Source
-from distill.errors import DataError
 from distill.files import disk_errors, file_checksum, sync_file, write_atomically
 from distill.store import cache_root, remove_leftovers
 
@@ -24,70 +22,65 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("distill")
 
-FORMAT_VERSION = 3
-MAX_EXAMPLES = 3
-"""Bad rows whose places are kept, of however many."""
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True)
 class CachedRows:
-    """The rows of a source, memory-mapped.
+    """Rows in the cache, memory-mapped.
 
     Attributes:
         rows: a column for each part of a row, such as `english` and `non_english`.
-        bad: number of rows that were skipped.
-        examples: place and fault of the first of them.
+        facts: what else is known of them.
+        folder: where they lie; its name is a hash of what they depend on.
     """
 
     rows: Dataset
-    bad: int
-    examples: list[str]
+    facts: Mapping[str, Any]
+    folder: Path
 
 
-def cached_rows(where: str, source: Source, bad_rows: Literal["error", "skip"]) -> CachedRows:
-    """Return the rows of a source, read first if they are not in the cache or damaged there.
+def cached_rows(where: str, identity: Mapping[str, Any], write: Callable[[Path], dict[str, Any]]) -> CachedRows:
+    """Return rows, made first if they are not in the cache or damaged there.
 
     Args:
         where: the corpus, `corpora.NAME (en-XX)`, for messages.
-        source: where the rows come from.
-        bad_rows: whether a row without text on a side is an error or skipped.
+        identity: what the rows depend on.
+        write: writes them to the file it is given and returns facts about them, `rows`, their number, among these.
 
     Raises:
-        DataError: the source cannot be read, or has a bad row and these are errors.
         StorageError: the cache cannot be written.
     """
     from datasets import Dataset
 
-    identity = source.identity | {"version": FORMAT_VERSION, "bad_rows": bad_rows}
+    identity = {**identity, "version": FORMAT_VERSION}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
     folder = cache_root() / "corpora" / digest
     locks = cache_root() / "locks"
     with disk_errors(folder):
         locks.mkdir(parents=True, exist_ok=True)
         with FileLock(locks / digest):  # another process may be writing the same rows
-            manifest = _intact_manifest(folder)
-            if manifest is None:
+            facts = _intact_facts(folder)
+            if facts is None:
                 if folder.exists():
-                    log.warning("%s: the cached rows in %s are damaged and are read again", where, folder)
+                    log.warning("%s: the cached rows in %s are damaged and are made again", where, folder)
                     shutil.rmtree(folder)
-                manifest = _write(where, source, bad_rows, folder, identity)
-    rows = Dataset.from_file(str(folder / "rows.arrow"))
-    return CachedRows(rows, int(manifest["bad"]), list(manifest["examples"]))
+                facts = _write(folder, identity, write)
+    return CachedRows(Dataset.from_file(str(folder / "rows.arrow")), facts, folder)
 
 
-def _intact_manifest(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of cached rows, None if they are not there or do not match their checksum."""
+def _intact_facts(folder: Path) -> dict[str, Any] | None:
+    """Return the facts of cached rows, None if these are not there or do not match their checksum."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
-        return manifest if file_checksum(folder / "rows.arrow") == manifest["checksum"] else None
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        facts: dict[str, Any] = manifest["facts"]
+        return facts if file_checksum(folder / "rows.arrow") == manifest["checksum"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write(
-    where: str, source: Source, bad_rows: Literal["error", "skip"], folder: Path, identity: dict[str, Any]
-) -> dict[str, Any]:
-    """Read a source into a folder that appears under its name only when it is whole, and return its manifest."""
+def _write(folder: Path, identity: dict[str, Any], write: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """Make rows in a folder that appears under its name only when it is whole, and return their facts."""
     temporary = folder.with_name(f"tmp-{uuid.uuid4().hex}")
     if folder.parent.is_dir():
         remove_leftovers(
@@ -95,40 +88,16 @@ def _write(
         )
     try:
         temporary.mkdir(parents=True)
-        rows, bad, examples = _write_rows(where, source, bad_rows, temporary / "rows.arrow")
+        facts = write(temporary / "rows.arrow")
+        sync_file(temporary / "rows.arrow")
         manifest = {
             "identity": identity,
-            "bad": bad,
-            "examples": examples,
+            "facts": facts,
             "checksum": file_checksum(temporary / "rows.arrow"),
-            "shards": [{"rows": rows}],
+            "shards": [{"rows": facts["rows"]}],
         }
         write_atomically(temporary / "manifest.json", json.dumps(manifest, indent=1).encode())
         temporary.rename(folder)
-        return manifest
+        return facts
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _write_rows(
-    where: str, source: Source, bad_rows: Literal["error", "skip"], path: Path
-) -> tuple[int, int, list[str]]:
-    """Write the good rows of a source, and return their number, that of the bad ones, and the first of these."""
-    rows, bad, examples = 0, 0, list[str]()
-    schema = pa.schema([(part, pa.float32() if part == "score" else pa.string()) for part in source.parts])
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-        for batch in source.batches():
-            if batch.bad and bad_rows == "error":
-                first = batch.bad[0]
-                raise DataError(
-                    f"{first.file}:{first.line}",
-                    first.found,
-                    expected="a row with text on both sides, in UTF-8",
-                    hint=f"mend the row, or set {where.split()[0]}.bad_rows: skip",
-                )
-            bad += len(batch.bad)
-            examples += map(str, batch.bad[: MAX_EXAMPLES - len(examples)])
-            rows += len(batch.values[0])
-            writer.write_batch(pa.record_batch(batch.values, schema=schema))
-    sync_file(path)
-    return rows, bad, examples

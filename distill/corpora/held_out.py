@@ -57,7 +57,10 @@ class SentenceFilter:
 
     def find(self, texts: Sequence[str]) -> Matches:
         """Return all pairs of a text and a sentence of the set that are the same or near-duplicates."""
-        forms = [normal_form(text) for text in texts]
+        return self.find_forms([normal_form(text) for text in texts])
+
+    def find_forms(self, forms: Sequence[str]) -> Matches:
+        """Return the same for texts in their normal form."""
         same = np.fromiter((self._numbers.get(form, -1) for form in forms), np.int64, len(forms))
         equal = np.flatnonzero(same >= 0)
         near = near_duplicates(self._index, forms)

@@ -1,4 +1,4 @@
-"""From the recipe's corpora to memory-mapped rows, split into training and dev rows.
+"""From the recipe's corpora to cleaned, memory-mapped rows, split into training and dev rows.
 
 Which rows train is an array of row numbers: nothing is copied to drop or hold out a row.
 """
@@ -6,21 +6,23 @@ Which rows train is an array of row numbers: nothing is copied to drop or hold o
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xxhash
 
-from distill.corpora.cache import CachedRows, cached_rows
+from distill.corpora.across import drop_across
+from distill.corpora.clean import clean_rows
+from distill.corpora.corpus import MAX_EXAMPLES, Cleaning, Corpus, Tally
 from distill.corpora.held_out import Flags, SentenceFilter
+from distill.corpora.read import source_rows
 from distill.corpora.readers import ROWS_PER_BATCH
 from distill.corpora.sources import corpus_source
+from distill.duplicates import normal_form
 from distill.errors import DataError
 from distill.recipe import CorpusSection, Recipe
-from distill.recipe.corpora import RowKind
+from distill.recipe.cleaning import CleaningSection, merged
 from distill.store import Keys, Rows, text_keys
 
 if TYPE_CHECKING:
@@ -32,77 +34,8 @@ DEV_ROWS = 300
 DEV_SHARE = 0.02
 
 
-@dataclass
-class Corpus:
-    """The rows of one source in one language.
-
-    Attributes:
-        name: the corpus's name in the recipe.
-        language: code of the non-English side of parallel rows, else of the texts.
-        kind: what a row is.
-        source: where the rows come from.
-        rows: all rows, a column for each part, memory-mapped.
-        columns: the parts that are texts, such as english and non_english.
-        keys: per text column, the hashes of the texts (n, 2).
-        train: numbers of the rows to train on.
-        dev: numbers of the rows held out to watch the loss.
-        counts: rows read, dropped by reason, kept; rows read are the sum of the others.
-        overlap: per suite that has sentences of this corpus, in any column, the rows with the same sentence and with
-            a near-duplicate only; a row counts for each suite it overlaps with.
-    """
-
-    name: str
-    language: str
-    kind: RowKind
-    source: str
-    rows: Dataset
-    columns: tuple[str, ...]
-    keys: dict[str, Keys]
-    train: Rows
-    dev: Rows
-    counts: dict[str, int] = field(default_factory=dict)
-    overlap: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    @property
-    def public_source(self) -> str:
-        """Where the rows come from without the folders of this machine, for model cards."""
-        return Path(self.source).name if self.source.startswith("/") else self.source
-
-    @property
-    def languages(self) -> str:
-        """The pair of parallel rows, such as en-uk, else the language of the texts."""
-        return f"en-{self.language}" if self.kind == "parallel" else self.language
-
-    @property
-    def label(self) -> str:
-        """Name and languages, for messages and logs."""
-        return f"{self.name} {self.languages}"
-
-    def digest(self) -> str:
-        """Return a hash of the rows to train on and held out, in their order."""
-        found = xxhash.xxh3_128()
-        for rows in (self.train, self.dev):
-            for column in self.columns:
-                found.update(self.keys[column][rows].tobytes())
-        return found.hexdigest()
-
-    def texts(self, column: str, rows: Rows) -> list[str]:
-        """Return the texts of one column at some rows."""
-        return list(self.rows.select_columns([column])[rows][column])
-
-    def values(self, column: str) -> list[Any]:
-        """Return the scores, labels or domains of all rows."""
-        return list(self.rows[column])
-
-    def batches(self, rows: Rows) -> Iterator[tuple[list[str], ...]]:
-        """Yield the texts of some rows in batches, a list for each column."""
-        for start in range(0, len(rows), ROWS_PER_BATCH):
-            batch = self.rows[rows[start : start + ROWS_PER_BATCH]]
-            yield tuple(list(batch[column]) for column in self.columns)
-
-
 def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
-    """Return the corpora of a recipe, one per name and language, sentences of `held_out` removed.
+    """Return the corpora of a recipe, one per name and language, cleaned, sentences of `held_out` removed.
 
     Near-duplicates of them are removed too unless the recipe keeps them (`evaluation.near_duplicates`). Triplets
     without a negative become a corpus of pairs of their own.
@@ -110,12 +43,28 @@ def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
     Raises:
         DataError: a source is missing, empty or malformed.
     """
-    corpora = [
-        corpus
-        for name, section in recipe.corpora.items()
+    remove_near = recipe.evaluation.near_duplicates == "remove"
+    return load_sections(recipe.corpora, recipe.cleaning, held_out, remove_near=remove_near)
+
+
+def load_sections(
+    sections: Mapping[str, CorpusSection], cleaning: CleaningSection, held_out: SentenceFilter, *, remove_near: bool
+) -> list[Corpus]:
+    """Return the corpora of some sections; see `load_corpora`.
+
+    Args:
+        sections: name → section.
+        cleaning: what is repaired and dropped where a section does not say.
+        held_out: sentences that are removed.
+        remove_near: whether near-duplicates of them are, too.
+    """
+    drafts = [
+        _draft(name, section, language, merged(cleaning, section.cleaning), held_out, remove_near)
+        for name, section in sections.items()
         for language in section.languages
-        for corpus in _load_corpus(name, section, language, held_out, recipe.evaluation.near_duplicates == "remove")
     ]
+    drop_across(drafts)
+    corpora = [corpus for draft in drafts for corpus in _split(draft)]
     _keep_dev_apart(corpora)
     for corpus in corpora:
         used = {"train": len(corpus.train), "dev": len(corpus.dev)}
@@ -123,51 +72,134 @@ def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
         left_over = corpus.counts["read"] - dropped - sum(used.values())  # more than max_rows or dev_rows
         corpus.counts |= ({"left over": left_over} if left_over else {}) | used
         if not len(corpus.train):
-            counts = ", ".join(f"{count} {name}" for name, count in corpus.counts.items() if count)
-            raise DataError(
-                f"corpora.{corpus.name} ({corpus.languages})",
-                f"no rows left to train on from {corpus.source}: {counts}",
-                expected="rows that are neither held out nor in a test set",
-                hint="use a larger corpus, fewer dev_rows, or other suites",
-            )
+            raise _nothing_left(corpus)
     return corpora
 
 
-def _load_corpus(
-    name: str, section: CorpusSection, language: str, held_out: SentenceFilter, remove_near: bool
-) -> list[Corpus]:
+def _nothing_left(corpus: Corpus) -> DataError:
+    counts = ", ".join(f"{count:,} {name}" for name, count in corpus.counts.items() if count)
+    rules = sorted(corpus.cleaning.dropped.items(), key=lambda item: -item[1].count)
+    most = f" (most by {rules[0][0]}, such as {' / '.join(rules[0][1].examples[0])!r})" if rules else ""
+    return DataError(
+        f"corpora.{corpus.name} ({corpus.languages})",
+        f"no rows left to train on from {corpus.source}: {counts}{most}",
+        expected="rows that cleaning keeps, and that are neither held out nor in a test set",
+        hint="check the source's columns and languages; use a larger corpus, other cleaning rules or suites",
+    )
+
+
+@dataclass
+class Draft:
+    """One corpus on its way: all rows, and which of them are still in.
+
+    Attributes:
+        where: the corpus, `corpora.NAME (en-XX)`, for messages.
+        corpus: its `train` and `dev` are the rows of the source's two splits that are still in.
+        section: the recipe's section.
+        cleaning: what is repaired and dropped, every key filled.
+        forms: hash of the normal forms of each row's texts (n, 2).
+    """
+
+    where: str
+    corpus: Corpus
+    section: CorpusSection
+    cleaning: CleaningSection
+    forms: Keys
+
+    def drop(self, reason: str, flags: Flags, *, rule: bool) -> None:
+        """Take flagged rows (n,) out, and count those that were still in.
+
+        Args:
+            reason: the rule, or why.
+            flags: which rows.
+            rule: whether it is a rule of cleaning; its examples are kept.
+        """
+        corpus = self.corpus
+        used = np.concatenate([corpus.train, corpus.dev])
+        hit = used[flags[used]]
+        corpus.train, corpus.dev = corpus.train[~flags[corpus.train]], corpus.dev[~flags[corpus.dev]]
+        name = "cleaned out" if rule else reason
+        corpus.counts[name] = corpus.counts.get(name, 0) + len(hit)
+        if rule and len(hit):
+            examples = corpus.rows[np.sort(hit)[:MAX_EXAMPLES]]
+            corpus.cleaning.dropped[reason] = Tally(
+                len(hit), tuple(zip(*(examples[column] for column in corpus.columns), strict=True))
+            )
+
+
+def _draft(
+    name: str,
+    section: CorpusSection,
+    language: str,
+    cleaning: CleaningSection,
+    held_out: SentenceFilter,
+    remove_near: bool,
+) -> Draft:
+    """Return a corpus with the rows that its own cleaning rules and the test sets leave."""
     from datasets import concatenate_datasets
 
     where = f"corpora.{name} ({'en-' * (section.rows == 'parallel')}{language})"
-    parts = [_read_train(where, section, language)]
-    if section.dev_rows != 0 and (source := corpus_source(where, section, language, "dev")):
-        parts.append(cached_rows(where, source, section.bad_rows))
-    bad = sum(part.bad for part in parts)
-    if bad:
-        examples = [example for part in parts for example in part.examples]
-        log.warning("%s: bad rows skipped: %d; the first: %s", where, bad, "; ".join(examples[:3]))
-    rows = concatenate_datasets([part.rows for part in parts if len(part.rows)])
-    keys, exact, near, overlap = _read_texts(rows, section.texts, held_out)
-    near &= remove_near
-    leaked = exact | near
+    sources = [corpus_source(where, section, language, "train")]
+    if sources[0] is None:
+        raise DataError(where, f"no files in {section.source}", expected="files to train on")
+    if section.dev_rows != 0:
+        sources.append(corpus_source(where, section, language, "dev"))
+    read = [source_rows(where, source, section.max_malformed) for source in sources if source]
+    if not len(read[0].rows):
+        raise DataError(where, f"no rows in {sources[0].label}", expected="at least one row")
+    languages = {column: "en" if column == "english" else language for column in section.texts}
+    parts = [clean_rows(where, found, cleaning, languages) for found in read]
+    rows = concatenate_datasets([part.rows for part in parts])
+    keys, forms, exact, near, overlap = _read_texts(rows, section.texts, held_out)
     n_train = len(parts[0].rows)
-    train, dev = np.arange(n_train), np.arange(n_train, len(rows))
-    counts = {
-        "read": len(rows) + bad,
-        "bad": bad,
-        "in a test set": int(exact.sum()),
-        "near a test set": int(near.sum()),
-    }
-    train, dev = train[~leaked[train]], dev[~leaked[dev]]
-    train = _spread(train, section.max_rows)
-    if not len(dev) and section.dev_rows != 0:
-        wanted = section.dev_rows or min(DEV_ROWS, int(len(train) * DEV_SHARE))
-        train, dev = _hold_out(where, keys[section.texts[0]], train, wanted)
-    dev = _spread(dev, section.dev_rows or DEV_ROWS)
+    malformed = _joined([_malformed(found.facts) for found in read])
+    one_sided = sum(found.facts["one_sided"] for found in read)
+    counts = {"read": len(rows) + malformed.count + one_sided, "malformed": malformed.count}
+    if one_sided:
+        counts["no translation"] = one_sided
+    if malformed.count:
+        places = "; ".join(": ".join(example) for example in malformed.examples)
+        log.warning("%s: malformed rows: %d; the first: %s", where, malformed.count, places)
     corpus = Corpus(
-        name, language, section.rows, section.source, rows, section.texts, keys, train, dev, counts, overlap
+        name,
+        language,
+        section.rows,
+        section.source,
+        rows,
+        section.texts,
+        keys,
+        np.arange(n_train),
+        np.arange(n_train, len(rows)),
+        counts,
+        Cleaning(malformed, {n: _joined([part.repaired[n] for part in parts]) for n in parts[0].repaired}),
+        overlap,
     )
-    return _split_off_pairs(corpus) if section.rows == "triplets" else [corpus]
+    draft = Draft(where, corpus, section, cleaning, forms)
+    for rule in parts[0].flags:
+        draft.drop(rule, np.concatenate([part.flags[rule] for part in parts]), rule=True)
+    draft.drop("in a test set", exact, rule=False)
+    draft.drop("near a test set", near & remove_near, rule=False)
+    return draft
+
+
+def _malformed(facts: Mapping[str, Any]) -> Tally:
+    return Tally(sum(bad for _, bad in facts["files"].values()), tuple(map(tuple, facts["examples"])))
+
+
+def _joined(tallies: Sequence[Tally]) -> Tally:
+    examples = tuple(example for tally in tallies for example in tally.examples)
+    return Tally(sum(tally.count for tally in tallies), examples[:MAX_EXAMPLES])
+
+
+def _split(draft: Draft) -> list[Corpus]:
+    """Return a corpus with its rows to train on and held out."""
+    section, corpus = draft.section, draft.corpus
+    corpus.train = _spread(corpus.train, section.max_rows)
+    if not len(corpus.dev) and section.dev_rows != 0:
+        wanted = section.dev_rows or min(DEV_ROWS, int(len(corpus.train) * DEV_SHARE))
+        corpus.train, corpus.dev = _hold_out(draft.where, corpus.keys[corpus.columns[0]], corpus.train, wanted)
+    corpus.dev = _spread(corpus.dev, section.dev_rows or DEV_ROWS)
+    return _split_off_pairs(corpus) if corpus.kind == "triplets" else [corpus]
 
 
 def _split_off_pairs(corpus: Corpus) -> list[Corpus]:
@@ -181,25 +213,18 @@ def _split_off_pairs(corpus: Corpus) -> list[Corpus]:
         train=corpus.train[lacking[corpus.train]],
         dev=corpus.dev[lacking[corpus.dev]],
         counts={},
+        cleaning=Cleaning(),
         overlap={},
+        split_off=True,
     )
     corpus.train, corpus.dev = corpus.train[~lacking[corpus.train]], corpus.dev[~lacking[corpus.dev]]
     if not len(pairs.train):
         return [corpus]
     pairs.counts["read"] = len(pairs.train) + len(pairs.dev)
     corpus.counts["without a negative"] = pairs.counts["read"]
-    return [corpus, pairs] if len(corpus.train) else [replace(pairs, counts=corpus.counts, overlap=corpus.overlap)]
-
-
-def _read_train(where: str, section: CorpusSection, language: str) -> CachedRows:
-    source = corpus_source(where, section, language, "train")
-    if source is None:
-        raise DataError(where, f"no files in {section.source}", expected="files to train on")
-    found = cached_rows(where, source, section.bad_rows)
-    if not len(found.rows):
-        bad = f"; bad rows skipped: {found.bad}, the first: {found.examples[0]}" if found.bad else ""
-        raise DataError(where, f"no rows in {source.label}{bad}", expected="at least one row with text on both sides")
-    return found
+    if len(corpus.train):
+        return [corpus, pairs]
+    return [replace(pairs, counts=corpus.counts, cleaning=corpus.cleaning, overlap=corpus.overlap)]
 
 
 def _spread(rows: Rows, most: int | None) -> Rows:
@@ -239,16 +264,24 @@ def _keep_dev_apart(corpora: Sequence[Corpus]) -> None:
 
 def _read_texts(
     rows: Dataset, columns: Sequence[str], held_out: SentenceFilter
-) -> tuple[dict[str, Keys], Flags, Flags, dict[str, tuple[int, int]]]:
-    """Return the keys of all columns, which rows have a text in `held_out`, which nearly only, and `Corpus.overlap`."""
+) -> tuple[dict[str, Keys], Keys, Flags, Flags, dict[str, tuple[int, int]]]:
+    """Return what is to be known of all rows' texts.
+
+    Returns:
+        The keys of all columns, those of the rows' normal forms, which rows have a text in `held_out`, which nearly
+        only, and `Corpus.overlap`.
+    """
     keys: dict[str, list[Keys]] = {column: [] for column in columns}
-    exact, near, sums = [], [], np.zeros((2, len(held_out.sources)), np.int64)
+    row_keys, exact, near, sums = [], [], [], np.zeros((2, len(held_out.sources)), np.int64)
     for start in range(0, len(rows), ROWS_PER_BATCH):
         batch = rows[start : start + ROWS_PER_BATCH]
-        texts = {column: list(batch[column]) for column in columns}
+        forms = []
         for column in columns:
-            keys[column].append(text_keys(texts[column]))
-        hits = held_out.sources_of(map(held_out.find, texts.values()), len(texts[columns[0]]))
+            texts = list(batch[column])
+            keys[column].append(text_keys(texts))
+            forms.append(list(map(normal_form, texts)))
+        row_keys.append(text_keys(list(map("\n".join, zip(*forms, strict=True)))))
+        hits = held_out.sources_of(map(held_out.find_forms, forms), len(forms[0]))
         sums += [found.sum(axis=0) for found in hits]
         exact.append(hits[0].any(axis=1))
         near.append(hits[1].any(axis=1) & ~exact[-1])
@@ -258,4 +291,4 @@ def _read_texts(
         if same or nearly
     }
     joined = {column: np.concatenate(found) for column, found in keys.items()}
-    return joined, np.concatenate(exact), np.concatenate(near), overlap
+    return joined, np.concatenate(row_keys), np.concatenate(exact), np.concatenate(near), overlap

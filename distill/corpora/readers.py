@@ -31,17 +31,21 @@ class RowBatch:
     """Some rows of a source.
 
     Attributes:
+        file: where they are from.
         parts: names of what a row has, such as english and non_english.
-        values: a list for each part, all equally long.
         bad: rows that cannot be used.
+        one_sided: rows left out because a translation is not there.
     """
 
+    file: Path
     parts: Sequence[str]
-    values: list[list[object]] = field(default_factory=list)
+    columns: dict[str, list[object]] = field(default_factory=dict)
+    lines: list[int] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
+    one_sided: int = 0
 
     def __post_init__(self) -> None:
-        self.values = self.values or [[] for _ in self.parts]
+        self.columns = {part: [] for part in self.parts}
 
     def add(self, file: Path, line: int, row: Sequence[object]) -> None:
         """Add one row; a row with something else than text, or a number for a score, goes to `bad`."""
@@ -52,12 +56,13 @@ class RowBatch:
             except ValueError:
                 self.bad.append(BadRow(file, line, f"{part} holds {_show(value)}"))
                 return
-        for column, fit in zip(self.values, fitted, strict=True):
+        self.lines.append(line)
+        for column, fit in zip(self.columns.values(), fitted, strict=True):
             column.append(fit)
 
     def full(self) -> bool:
         """Return whether it is time for the next batch."""
-        return len(self.values[0]) + len(self.bad) >= ROWS_PER_BATCH
+        return len(self.lines) + len(self.bad) >= ROWS_PER_BATCH
 
 
 def _fit(part: str, value: object) -> object:
@@ -70,9 +75,9 @@ def _fit(part: str, value: object) -> object:
         return float(str(value))
     if part == "label" and isinstance(value, int):
         return str(value)
-    if value is None and part.startswith("negative"):
+    if value is None:
         return ""
-    if not isinstance(value, str) or not (value.strip() or part.startswith("negative")):
+    if not isinstance(value, str):
         raise ValueError
     return value
 
@@ -111,7 +116,7 @@ def read_batches(path: Path, columns: Mapping[str, str]) -> Iterator[RowBatch]:
         types = column_types(path)
         check_columns(str(path), list(columns.values()), types)
         check_text(str(path), [name for part, name in columns.items() if part not in NUMBERS], types)
-    batch = RowBatch(list(columns))
+    batch = RowBatch(path, list(columns))
     for line, values in read_rows(path, list(columns.values())):
         if isinstance(values, str):
             batch.bad.append(BadRow(path, line, values))
@@ -119,7 +124,7 @@ def read_batches(path: Path, columns: Mapping[str, str]) -> Iterator[RowBatch]:
             batch.add(path, line, values)
         if batch.full():
             yield batch
-            batch = RowBatch(list(columns))
+            batch = RowBatch(path, list(columns))
     yield batch
 
 

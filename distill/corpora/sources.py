@@ -114,7 +114,7 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
 def _hub_batches(name: str, rows: Dataset, columns: Mapping[str, str]) -> Iterator[RowBatch]:
     for start in range(0, len(rows), ROWS_PER_BATCH):
         raw = rows[start : start + ROWS_PER_BATCH]
-        batch = RowBatch(list(columns))
+        batch = RowBatch(Path(name), list(columns))
         for number, row in enumerate(zip(*(raw[column] for column in columns.values()), strict=True), start=start + 1):
             batch.add(Path(name), number, row)
         yield batch

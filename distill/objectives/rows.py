@@ -34,7 +34,7 @@ class ObjectiveRows:
             for both sides of a parallel row. None if the loss does not read the teacher.
         value: score, or number of the label (n,); None for rows without.
         length: tokens of the longest text (n,).
-        corpus: index in `labels` of the corpus a row is from (n,).
+        corpus: index of the corpus a row is from (n,).
         labels: labels of the corpora.
         classes: labels of a classification.
         domain: number of the row's domain, -1 in a corpus without (n,).
@@ -108,14 +108,13 @@ def objective_rows(
         classes = _classes(corpora)
         number = {name: float(place) for place, name in enumerate(classes)}
         value = np.array([number[label] for part in parts for label in _values("label", *part)], np.float32)
-    labels = tuple(dict.fromkeys(corpus.label for corpus in corpora))
     return ObjectiveRows(
         texts,
         target,
         value,
         length=_longest(tokens, texts),
-        corpus=np.repeat(np.array([labels.index(c.label) for c in corpora], np.int16), [len(rows) for rows in chosen]),
-        labels=labels,
+        corpus=np.repeat(np.arange(len(corpora), dtype=np.int16), [len(rows) for rows in chosen]),
+        labels=tuple(corpus.label for corpus in corpora),
         classes=classes,
         domain=_domains(parts),
     )

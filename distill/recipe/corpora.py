@@ -5,13 +5,14 @@ from __future__ import annotations
 import glob
 import string
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from distill.languages import spellings
+from distill.recipe.cleaning import CleaningSection, Preset
 from distill.recipe.section import Section
-from distill.recipe.values import Count, HubId, Languages, MisfitError, PositiveInt, Text, Texts
+from distill.recipe.values import Count, HubId, Languages, MisfitError, PositiveInt, Share, Text, Texts
 
 SOURCES = ("bundled", "hub", "folder", "files")
 """Keys of a corpus that say where it is from."""
@@ -105,9 +106,15 @@ class CorpusSection(Section):
         description="Rows held out to watch the loss. If absent: the corpus's own dev split (at most 300), "
         "else 2 % of the rows (at most 300).",
     )
-    bad_rows: Literal["error", "skip"] = Field(
-        "error",
-        description="What to do with a row that lacks a side: stop with its place, or skip and count it.",
+    max_malformed: Share = Field(
+        0.01,
+        description="Largest share of a file's rows that may be malformed (not UTF-8, wrong number of fields, …); they "
+        "are skipped and counted.",
+    )
+    cleaning: Annotated[CleaningSection, Preset] | None = Field(
+        None,
+        description="What is repaired and dropped in this corpus: default, strict (for mined data) or off, or single "
+        "rules; the recipe's `cleaning` if absent.",
     )
 
     @model_validator(mode="after")

@@ -70,7 +70,11 @@ def _make_paths_absolute(document: Document) -> None:
                 base = data_root or document.folder(key)
             case ("data_root",):
                 base = document.folder(key)
-            case ("teacher" | "student", "model") | ("evaluation", "baselines", str()) if is_path(text):
+            case (
+                ("teacher" | "student", "model")
+                | ("evaluation", "baselines", str())
+                | (*_, "cleaning", "similarity", "model")
+            ) if is_path(text):
                 base = document.folder(key)
             case ("evaluation", "suites") | ("evaluation", "suites", int()) if (
                 is_path(text) or "/" in text or Path(text).suffix

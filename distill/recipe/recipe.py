@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from distill.recipe.cleaning import CleaningSection, Preset
 from distill.recipe.corpora import CorpusSection
 from distill.recipe.evaluation import EvaluationSection
 from distill.recipe.models import StudentSection, TeacherSection
@@ -33,6 +34,10 @@ class Recipe(Section):
     teacher: TeacherSection = Field(description="The English model whose vectors are the target.")
     student: StudentSection = Field(description="The model that is trained.")
     corpora: dict[str, CorpusSection] = Field(min_length=1, description="Name → source of parallel sentences.")
+    cleaning: Annotated[CleaningSection, Preset] = Field(
+        CleaningSection(),
+        description="What is repaired and dropped in all corpora: default, strict or off, or single rules.",
+    )
     objectives: dict[str, Objective] = Field(
         {"mse": MseObjective()}, min_length=1, description="Name → what is trained on which corpora."
     )
@@ -86,6 +91,10 @@ class Recipe(Section):
         for corpus in content["corpora"].values():
             for key in ("folder", "files"):
                 corpus[key] = Path(corpus[key]).name if corpus[key] else None
+        for cleaning in (content["cleaning"], *(corpus["cleaning"] for corpus in content["corpora"].values())):
+            similarity = (cleaning or {}).get("similarity") or {}
+            if is_path(similarity.get("model") or ""):
+                similarity["model"] = Path(similarity["model"]).name
         for part in ("teacher", "student"):
             if is_path(model := content[part].get("model", "")):
                 content[part]["model"] = Path(model).name

@@ -37,7 +37,8 @@ def write_tsv(path: Path, pairs: Pairs) -> Path:
 
 def recipe(folder: Path, **corpora: dict[str, Any]) -> Recipe:
     path = folder / "recipe.yaml"
-    document = {"name": "x", "teacher": {"model": "a/b"}, "student": {"kind": "transplant"}, "corpora": corpora}
+    student, teacher = {"kind": "transplant"}, {"model": "a/b"}
+    document = {"name": "x", "teacher": teacher, "student": student, "cleaning": "off", "corpora": corpora}
     path.write_text(json.dumps(document))
     return load_recipe(path)
 
@@ -64,7 +65,7 @@ def cache_folders(cache: Path) -> list[Path]:
 def test_every_row_is_read_once(tmp_path: Path) -> None:
     corpus = load(tmp_path, dev_rows=0)
     assert texts(corpus, "train") == PAIRS
-    dropped = {"bad": 0, "in a test set": 0, "near a test set": 0, "shared with dev": 0}
+    dropped = {"malformed": 0, "in a test set": 0, "near a test set": 0, "shared with dev": 0}
     assert corpus.counts == {"read": 200, **dropped, "train": 200, "dev": 0}
     assert corpus.label == "mine en-uk"
     assert corpus.public_source == "a.tsv"
@@ -91,37 +92,47 @@ def test_max_rows_takes_rows_from_the_whole_corpus(tmp_path: Path) -> None:
     assert corpus.counts["left over"] == 195
 
 
-def test_bad_rows_are_an_error_with_the_key_that_skips_them(tmp_path: Path, private_cache: Path) -> None:
-    with pytest.raises(DataError) as caught:
-        load(tmp_path, [*PAIRS, ("no translation", "")])
-    assert caught.value.where == f"{tmp_path / 'a.tsv'}:202"
-    assert "corpora.mine.bad_rows: skip" in caught.value.hint
+def test_malformed_rows_are_counted_and_the_first_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tsv(tmp_path / "a.tsv", PAIRS)
+    with (tmp_path / "a.tsv").open("ab") as file:
+        file.write(b"no translation\n" + b"bl\xe5\tbl\xe5\n")
+    wanted = recipe(tmp_path, mine={"files": "a.tsv", "languages": ["uk"], "dev_rows": 0})
+    for _ in range(2):  # read, then from the cache
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "distill"):
+            (corpus,) = load_corpora(wanted, NOTHING)
+        assert (corpus.counts["read"], corpus.counts["malformed"], len(corpus.train)) == (202, 2, 200)
+        assert corpus.cleaning.malformed.count == 2
+        assert caplog.messages == [
+            f"corpora.mine (en-uk): malformed rows: 2; the first: {tmp_path}/a.tsv:202: 1 fields, expected 2 as in the "
+            f"header; {tmp_path}/a.tsv:203: not UTF-8: byte 0xe5 at column 3"
+        ]
+
+
+def test_a_file_of_which_too_much_is_malformed_is_an_error(tmp_path: Path) -> None:
+    path = write_tsv(tmp_path / "a.tsv", PAIRS)
+    path.write_text(path.read_text() + "no translation\n" * 3)
+    options = {"files": "a.tsv", "languages": ["uk"]}
+    for _ in range(2):
+        with pytest.raises(DataError) as caught:
+            load_corpora(recipe(tmp_path, mine=options), NOTHING)
+        assert caught.value.where == f"{path}:202"
+        assert "3 of the first 203 rows are malformed, 1.5%" in caught.value.found
+        assert "corpora.mine.max_malformed" in caught.value.hint
+        load_corpora(recipe(tmp_path, mine={**options, "max_malformed": 0.02}), NOTHING)
+
+
+def test_a_long_file_that_is_malformed_is_not_read_to_its_end(tmp_path: Path, private_cache: Path) -> None:
+    path = write_tsv(tmp_path / "a.tsv", PAIRS)
+    path.write_text(path.read_text() + "no translation\n" * 50_000)
+    with pytest.raises(DataError, match=r"\d+ of the first [12]0,000 rows are malformed"):
+        load_corpora(recipe(tmp_path, mine={"files": "a.tsv", "languages": ["uk"]}), NOTHING)
     assert cache_folders(private_cache) == []
 
 
-def test_skipped_rows_are_counted_and_the_first_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    rows = [*PAIRS[:10], *[("no translation", "")] * 5]
-    with caplog.at_level(logging.WARNING, "distill"):
-        corpus = load(tmp_path, rows, bad_rows="skip", dev_rows=0)
-    assert corpus.counts["read"] == 15
-    assert corpus.counts["bad"] == 5
-    assert len(corpus.train) == 10
-    (message,) = caplog.messages
-    assert message.startswith("corpora.mine (en-uk): bad rows skipped: 5; the first: ")
-    assert message.count("non_english holds nothing") == 3
-    caplog.clear()
-    with caplog.at_level(logging.WARNING, "distill"):
-        load(tmp_path, rows, bad_rows="skip", dev_rows=0)
-    assert caplog.messages == [message], "a later run, from the cache, must say so too"
-
-
-@pytest.mark.parametrize(
-    ("pairs", "found"),
-    [([], "no rows in "), ([("a", ""), ("b", "")], "bad rows skipped: 2, the first: ")],
-)
-def test_an_empty_corpus_is_an_error(tmp_path: Path, pairs: Pairs, found: str) -> None:
-    with pytest.raises(DataError, match=found):
-        load(tmp_path, pairs, bad_rows="skip")
+def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no rows in "):
+        load(tmp_path, [])
 
 
 def test_a_corpus_of_test_sentences_only_is_an_error(tmp_path: Path) -> None:
@@ -286,7 +297,7 @@ def test_damaged_rows_are_read_again_and_told(
     with caplog.at_level(logging.WARNING, "distill"):
         corpus = load(tmp_path, dev_rows=0)
     assert texts(corpus, "train") == PAIRS
-    assert "damaged and are read again" in caplog.text
+    assert "damaged and are made again" in caplog.text
     assert cache_folders(private_cache) == [folder]
 
 
@@ -338,7 +349,7 @@ def hub_section(folder: Path, **options: Any) -> CorpusSection:
 def test_rows_of_a_data_set_are_read_and_a_missing_dev_split_is_none(data_set: Path) -> None:
     source = corpus_source("corpora.x (en-uk)", hub_section(data_set), "uk", "train")
     assert source
-    rows = [pair for batch in source.batches() for pair in zip(*batch.values, strict=True)]
+    rows = [pair for batch in source.batches() for pair in zip(*batch.columns.values(), strict=True)]
     assert rows == PAIRS
     assert corpus_source("corpora.x (en-uk)", hub_section(data_set), "uk", "dev") is None
 

@@ -1,0 +1,80 @@
+"""Rules about the language of a side: script, language, swapped sides."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from distill import identify
+from distill.cleaning.texts import Flags, Texts
+from distill.recipe.cleaning import LanguageRule, ScriptRule
+from distill.scripts import SCRIPTS
+
+NEAR = {
+    "da": ("nb",), "nb": ("da",), "nn": ("da",), "cs": ("sk",), "sk": ("cs",), "bg": ("mk",), "mk": ("bg",),
+    "es": ("gl", "ca"), "ca": ("es",), "gl": ("pt", "es"), "pt": ("gl",), "nl": ("af",), "af": ("nl",),
+    "sl": ("hr",), "hr": ("sl",), "et": ("fi",), "az": ("tr",), "ur": ("fa",), "ps": ("fa",), "hi": ("mr", "ne"),
+    "mr": ("hi",), "ne": ("hi",),
+}  # fmt: skip
+"""Languages that a short text cannot be told from; taken for each other without a flag."""
+
+FOREIGN_LETTERS = {"uk": "ыэёъ", "ru": "іїєґў", "bg": "ыэёіїє", "da": "öäß", "nb": "öäß", "sv": "øæß", "de": "åøæ"}
+"""Letters that a near language has and this one does not, except in names."""
+
+SHORTEST = 10
+"""Letters a text needs for its language or script to be judged."""
+
+WITH_FOREIGN_LETTERS = 0.2
+"""Factor of the odds that are needed where a text has foreign letters."""
+
+BOTH_SIDES = 1.0
+"""The odds (see `LanguageRule`) that are needed where both sides together say that they are swapped."""
+
+
+def script(texts: Texts, rule: ScriptRule) -> Flags:
+    """Return which texts have too few letters of their language's script."""
+    if texts.script not in SCRIPTS:
+        return np.zeros(len(texts), bool)
+    return np.asarray((texts.own_letters < rule.share * texts.letters) & (texts.letters >= SHORTEST))
+
+
+def language(texts: Texts, rule: LanguageRule) -> Flags:
+    """Return which texts are in another language than their own, or one near to it."""
+    if not identify.knows(texts.language):
+        return np.zeros(len(texts), bool)
+    odds = texts.log_odds
+    others = np.setdiff1d(np.arange(odds.shape[1]), _columns(texts.language, *NEAR.get(texts.language, ())))
+    lead = odds[:, others].max(axis=1) - _own(texts, texts.language)
+    needed = np.where(_has_foreign_letters(texts), WITH_FOREIGN_LETTERS * rule.odds, rule.odds)
+    return np.asarray((lead > needed) & (texts.letters >= SHORTEST))
+
+
+def swapped(english: Texts, other: Texts) -> Flags:
+    """Return which rows have their sides in each other's place."""
+    if not identify.knows(other.language):
+        return np.zeros(len(english), bool)
+    lead_english = _own(english, other.language) - _own(english, "en")
+    lead_other = _own(other, "en") - _own(other, other.language)
+    certain = (lead_english > 0) & (lead_other > 0) & (lead_english + lead_other > 2 * BOTH_SIDES)
+    return np.asarray(certain)
+
+
+def _own(texts: Texts, language: str) -> npt.NDArray[np.float32]:
+    """Return how likely texts are of a language or one near to it."""
+    own: npt.NDArray[np.float32] = texts.log_odds[:, _columns(language, *NEAR.get(language, ()))].max(axis=1)
+    return own
+
+
+@lru_cache(maxsize=64)
+def _columns(*languages: str) -> tuple[int, ...]:
+    """Return the columns of the identifier's languages that stand for some."""
+    codes = {identify.SAME.get(code, code) for code in languages}
+    return tuple(n for n, code in enumerate(identify.labels()) if identify.SAME.get(code, code) in codes)
+
+
+def _has_foreign_letters(texts: Texts) -> Flags:
+    letters = FOREIGN_LETTERS.get(texts.language, "")
+    foreign = np.isin(texts.points, [ord(letter) for letter in letters + letters.upper()])
+    return texts.count(foreign) > 0

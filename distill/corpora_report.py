@@ -1,0 +1,134 @@
+"""What became of the rows of the corpora: tables for the terminal, the run's report and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from distill.cleaning import RULES
+from distill.corpora import Corpus, Tally
+
+ACROSS = {
+    "duplicates": "the row is there already",
+    "near_duplicates": "the row is there already, nearly",
+    "translations": "the English text has many other translations",
+    "similarity": "the sides mean different things to a multilingual model",
+}
+REASONS = {rule.name: rule.description for rule in RULES} | ACROSS
+"""Why each rule of cleaning drops a row."""
+
+REPAIRS = {
+    "mojibake": "read in a wrong encoding",
+    "markup": "markup and entities",
+    "unicode": "Unicode form, invisible characters",
+    "blanks": "control characters and blanks",
+}
+
+LONGEST_EXAMPLE = 160
+
+
+def corpora_markdown(corpora: Sequence[Corpus]) -> str:
+    """Return what was read, dropped and kept of each corpus as a Markdown table."""
+    columns = list(dict.fromkeys(name for corpus in corpora for name in corpus.counts))
+    lines = [
+        "| corpus | pair | source | " + " | ".join(columns) + " |",
+        "|---|---|---|" + "---:|" * len(columns),
+    ]
+    for corpus in corpora:
+        counts = " | ".join(f"{corpus.counts.get(name, 0):,}" for name in columns)
+        lines.append(f"| {corpus.name} | {corpus.languages} | {corpus.public_source} | {counts} |")
+    return "\n".join(lines)
+
+
+def overlap_markdown(corpora: Sequence[Corpus]) -> str:
+    """Return which suites have how many sentences of which corpus as a Markdown table, or that none have."""
+    if not any(corpus.overlap for corpus in corpora):
+        return "No row has a sentence of a test set, or nearly one."
+    lines = [
+        "Rows with a sentence of a test set on either side (a row counts for each suite):",
+        "",
+        "| corpus | pair | suite | the same | nearly the same |",
+        "|---|---|---|---:|---:|",
+    ]
+    for corpus in corpora:
+        for suite, (same, near) in corpus.overlap.items():
+            lines.append(f"| {corpus.name} | {corpus.languages} | {suite} | {same:,} | {near:,} |")
+    return "\n".join(lines)
+
+
+def corpora_table(corpora: Sequence[Corpus]) -> Table:
+    """Return what was read, dropped and kept of each corpus, for the terminal."""
+    table = Table(title="Rows of the corpora", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = list(dict.fromkeys(name for corpus in corpora for name in corpus.counts))
+    for column in ("corpus", "pair"):
+        table.add_column(column, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for corpus in corpora:
+        counts = (f"{corpus.counts.get(name, 0):,}" for name in columns)
+        table.add_row(corpus.name, corpus.languages, *counts)
+    return table
+
+
+def cleaning_markdown(corpora: Sequence[Corpus], *, examples: bool) -> str:
+    """Return what each rule dropped and each repair changed as Markdown.
+
+    Args:
+        corpora: the corpora.
+        examples: whether to show some of the rows.
+    """
+    if not any(_happened(corpus) for corpus in corpora):
+        return "Cleaning changed nothing."
+    lines = ["| corpus | languages | what | rows |", "|---|---|---|---:|"]
+    for corpus in corpora:
+        for what, tally in _happened(corpus):
+            lines.append(f"| {corpus.name} | {corpus.languages} | {what} | {tally.count:,} |")
+    if examples:
+        for corpus in corpora:
+            shown = [
+                f"- {what}: {' · '.join(map(_quoted, row))}" for what, t in _happened(corpus) for row in t.examples
+            ]
+            lines += ["", f"**{corpus.label}**, for example", "", *shown] if shown else []
+    return "\n".join(lines)
+
+
+def cleaning_table(corpora: Sequence[Corpus]) -> Table:
+    """Return what each rule dropped and each repair changed, for the terminal."""
+    table = Table(title="Cleaning", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("corpus", "languages", "what"):
+        table.add_column(column, no_wrap=column != "what")
+    table.add_column("rows", justify="right")
+    previous = ""
+    for corpus in corpora:
+        for what, tally in _happened(corpus):
+            new = corpus.label != previous
+            table.add_row(corpus.name * new, corpus.languages * new, what, f"{tally.count:,}")
+            previous = corpus.label
+    return table
+
+
+def cleaning_dict(corpora: Sequence[Corpus]) -> dict[str, Any]:
+    """Return all counts and examples by corpus, for JSON."""
+    return {
+        corpus.label: {"source": corpus.public_source, "counts": corpus.counts, **asdict(corpus.cleaning)}
+        for corpus in corpora
+    }
+
+
+def _happened(corpus: Corpus) -> list[tuple[str, Tally]]:
+    """Return in words what was malformed, repaired and dropped, where anything was."""
+    cleaning = corpus.cleaning
+    found = [("malformed", cleaning.malformed)]
+    found += [(f"repaired: {REPAIRS[name]}", tally) for name, tally in cleaning.repaired.items()]
+    found += [(f"dropped: {name}: {REASONS[name]}", tally) for name, tally in cleaning.dropped.items()]
+    return [(what, tally) for what, tally in found if tally.count]
+
+
+def _quoted(text: str) -> str:
+    """Return a text for a line of Markdown, cut where it is long."""
+    short = text if len(text) <= LONGEST_EXAMPLE else text[:LONGEST_EXAMPLE] + "…"
+    return f"`{short!r}`".replace("|", "\\|") if not short.isprintable() else f"“{short}”".replace("|", "\\|")
