@@ -30,7 +30,7 @@ Row = tuple[str, str]
 Spoil = Callable[[Row, str, random.Random], Row | None]
 
 CYRILLIC = dict(
-    zip("абвгґдеєжзиіїйклмнопрстуфхцчшщьюяыэёъ", ["a", "b", "v", "h", "g", "d", "e", "ie", "zh", "z", "y", "i", "i", "i", "k", "l", "m", "n", "o", "p", "r", "s", "t", "u", "f", "kh", "ts", "ch", "sh", "shch"]
+    zip("абвгґдеєжзиіїйклмнопрстуфхцчшщьюяыэёъ", "a b v h g d e ie zh z y i i i k l m n o p r s t u f kh ts ch sh shch".split()
     + ["", "iu", "ia", "y", "e", "io", ""], strict=True)
 )  # fmt: skip
 LATIN = dict(zip("abcdefghijklmnopqrstuvwxyzåäöæøéü", "абкдефгхийклмнопкрстуввксызоэоэоеу"[:33], strict=True))
@@ -175,17 +175,11 @@ def plant(good: list[tuple[str, Row]], spare: list[tuple[str, Row]], each: int, 
     planted = []
     for kind, spoil in SPOILT.items():
         count = 0
-        for language, row in (
-            good[:: max(1, len(good) // (40 * each))]
-            if kind in ("duplicates", "word changed")
-            else iter(spare.pop, None)
-        ):
+        for language, row in good[:: max(1, len(good) // (40 * each))] if kind in ("duplicates", "word changed") else iter(spare.pop, None):
             if spoil:
                 fault = spoil(row, language, rng)
             else:
-                wanted = [
-                    (l, other) for l, other in rng.sample(spare, 400) if (l == language) == (kind == "misaligned")
-                ]
+                wanted = [(l, other) for l, other in rng.sample(spare, 400) if (l == language) == (kind == "misaligned")]
                 (_, other), side = rng.choice(wanted), rng.randrange(4)
                 fault = (other[1], row[1]) if side == 0 and kind == "wrong language" else (row[0], other[1])
             if fault:
@@ -236,9 +230,7 @@ def main() -> None:
             caught[kind] += bool(reasons) or mended
             by[kind].update(reasons[:1] or ["repaired"] * mended)
             lost.update(reasons if not kind else [])
-            if options.show and (
-                (options.show == kind and not reasons and not mended) or (not kind and options.show in reasons)
-            ):
+            if options.show and (options.show == kind and not reasons and not mended or not kind and options.show in reasons):
                 print(language, row, [s[place] for s in sides] if mended else "")
     counted = [kind for kind in SPOILT if kind not in APART]
     figures = {

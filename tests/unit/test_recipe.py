@@ -166,6 +166,18 @@ def test_a_corpus_that_no_objective_trains_on_is_a_mistake(path: Path) -> None:
     assert error_of(path, text).where.endswith(":12: corpora.more")
 
 
+def test_the_teacher_reads_english_or_parallel_rows(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("anchor\tpositive\na\tb\n")
+    pairs = f"  pairs: {{files: {tmp_path / 'pairs.tsv'}, rows: pairs, languages: [nb]}}\n"
+    objectives = "objectives: {a: {loss: mse}, b: {loss: similarity, corpora: [pairs]}}\n"
+    error = error_of(path, changed("training:", f"{pairs}{objectives}training:"))
+    assert error.where.endswith("objectives.b.corpora.0")
+    assert "is in nb, which the teacher does not read" in error.found
+    taken = "objectives: {a: {loss: mse}, b: {loss: contrastive}}\n"
+    path.write_text(changed("training:", f"{pairs}{taken}training:"), encoding="utf-8")
+    assert load_recipe(path).objectives["b"].corpora is None
+
+
 def test_all_mistakes_are_reported_at_once(path: Path) -> None:
     error = error_of(path, changed("epochs: 1", "epocs: 1").replace("16", "x").replace("[uk, da]", "[uk, zz]"))
     assert [mistake.where.split(": ")[-1] for mistake in (error, *error.others)] == [
