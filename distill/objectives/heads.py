@@ -127,7 +127,7 @@ def save_heads(
             "hidden": section.hidden,
             "labels": list(classes[name]),
         }
-    scales = {name: float(heads.scale(name)) for name in heads.log_scales}
+    scales = {name: heads.scale(name).item() for name in heads.log_scales}
     if description or scales:
         content = json.dumps({"heads": description, "scales": scales}, indent=1, ensure_ascii=False)
         (folder / HEADS_FILE).write_text(content + "\n", encoding="utf-8")
