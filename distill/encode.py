@@ -66,23 +66,56 @@ def cast_weights(model: torch.nn.Module, precision: Precision) -> Iterator[None]
             layer.weight.data = weight
 
 
-def pad(ids: Sequence[npt.NDArray[np.int32]], pad_id: int) -> Features:
-    """Return token ids of different lengths as `input_ids` and `attention_mask`, both (n, longest)."""
+def pad(ids: Sequence[npt.NDArray[np.int32]], pad_id: int, shape: tuple[int, int] | None = None) -> Features:
+    """Return token ids of different lengths as `input_ids` and `attention_mask`, both (n, longest).
+
+    Args:
+        ids: token ids of each text.
+        pad_id: id that fills rows up.
+        shape: rows and columns, if there are to be more. Further rows have one token, which attention wants to see.
+    """
     lengths = np.fromiter((len(row) for row in ids), np.int64, len(ids))
-    mask = np.arange(lengths.max(initial=1)) < lengths[:, None]
+    n, longest = shape or (len(ids), int(lengths.max(initial=1)))
+    mask = np.arange(longest) < np.concatenate([lengths, np.ones(n - len(ids), np.int64)])[:, None]
     padded = np.full(mask.shape, pad_id, np.int64)
-    padded[mask] = np.concatenate(ids) if ids else 0
+    padded[: len(ids)][mask[: len(ids)]] = np.concatenate(ids) if ids else 0
     return {"input_ids": torch.from_numpy(padded), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
 
 
-def length_batches(lengths: npt.NDArray[np.int32], tokens: int) -> Iterator[npt.NDArray[np.int64]]:
+def length_batches(
+    lengths: npt.NDArray[np.int32], tokens: int, pad_to: Sequence[int] | None = None
+) -> Iterator[npt.NDArray[np.int64]]:
     """Yield row numbers from long to short, so many at a time that a padded batch has about `tokens` tokens."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        size = max(1, tokens // max(1, int(lengths[order[start]])))
+        size = max(1, tokens // padded_length(int(lengths[order[start]]), pad_to))
         yield order[start : start + size]
         start += size
+
+
+def padded_length(longest: int, pad_to: Sequence[int] | None) -> int:
+    """Return the length that texts are padded to: the smallest of `pad_to` that fits the longest, or its own.
+
+    Raises:
+        ValueError: it is longer than all of them.
+    """
+    if pad_to is None:
+        return max(1, longest)
+    if longest > max(pad_to):
+        raise ValueError(f"a text of {longest} tokens fits none of {list(pad_to)}")
+    return min(length for length in pad_to if length >= longest)
+
+
+def fixed_shape(lengths: npt.NDArray[np.int32], tokens: int, pad_to: Sequence[int] | None) -> tuple[int, int] | None:
+    """Return rows and columns of one of `length_batches` as a compiler sees it: each length has its number of rows.
+
+    Only the last of the batches has fewer texts than rows. None if there is no `pad_to`.
+    """
+    if pad_to is None:
+        return None
+    length = padded_length(int(lengths.max()), pad_to)
+    return max(1, tokens // length), length
 
 
 def encode(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from distill.encode import Features, length_batches, pad
+from distill.encode import Features, fixed_shape, length_batches, pad, padded_length
 from distill.errors import RunError
 from distill.mixture import Step
 from distill.objectives import Heads, ObjectiveRows, compared, compared_columns, couples_rows, row_losses, text_batch
@@ -99,8 +99,9 @@ class Gradients:
         data: rows and stores.
         objectives: name → section.
         accelerator: devices and processes.
-        micro_batch_size: rows encoded at once on one process; as many as memory is meant for if None.
         pad_id: id of the padding token.
+        micro_batch_size: rows encoded at once on one process; as many as memory is meant for if None.
+        pad_to: lengths that texts are padded to; to the longest of a chunk if None.
     """
 
     encoder: nn.Module
@@ -108,8 +109,9 @@ class Gradients:
     data: TrainingData
     objectives: Mapping[str, Objective]
     accelerator: Accelerator
-    micro_batch_size: int | None
     pad_id: int
+    micro_batch_size: int | None
+    pad_to: tuple[int, ...] | None
 
     def backward(self, step: Step) -> tuple[torch.Tensor, int]:
         """Add the gradient of a step's batch to the parameters.
@@ -149,7 +151,8 @@ class Gradients:
         columns = compared_columns(self.objectives[step.objective], english=step.english)
         n_columns = data.texts.shape[1] if columns is None else len(columns)
         budget = token_budget(TOKENS_PER_BACKWARD, self.accelerator.device)
-        size = self.micro_batch_size or max(1, budget // (int(data.length[step.rows].max()) * n_columns))
+        longest = padded_length(int(data.length[step.rows].max()), self.pad_to)
+        size = self.micro_batch_size or max(1, budget // (longest * n_columns))
         largest, smallest = math.ceil(len(step.rows) / processes), len(step.rows) // processes
         return int(min(math.ceil(largest / size), smallest))
 
@@ -204,9 +207,9 @@ class Gradients:
         if self.micro_batch_size:
             return np.array_split(everything, math.ceil(len(lengths) / (self.micro_batch_size * columns)))
         budget, chunk = (token_budget(b, self.accelerator.device) for b in (TOKENS_PER_BACKWARD, TOKENS_PER_CHUNK))
-        if int(lengths.sum()) <= budget:
-            return [everything]
-        return list(length_batches(lengths, min(budget, chunk)))
+        batches = list(length_batches(lengths, min(budget, chunk), self.pad_to))
+        padded = sum(len(rows) * padded_length(int(lengths[rows].max()), self.pad_to) for rows in batches)
+        return [everything] if padded <= budget else batches
 
     def _gather(self, own: torch.Tensor, total: int) -> torch.Tensor:
         """Return the vectors of all processes (total, dimension), dealt out one by one."""
@@ -220,8 +223,10 @@ class Gradients:
         """Return the student's vectors of some texts (texts, dimension) and the number of their tokens."""
         ids = self.data.tokens.read(texts)
         lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
-        batches = list(length_batches(lengths, token_budget(TOKENS_PER_CHUNK, self.accelerator.device)))
-        chunks = [pad([ids[row] for row in rows], self.pad_id) for rows in batches]
+        budget = token_budget(TOKENS_PER_CHUNK, self.accelerator.device)
+        batches = list(length_batches(lengths, budget, self.pad_to))
+        shapes = [fixed_shape(lengths[rows], budget, self.pad_to) for rows in batches]
+        chunks = [pad([ids[row] for row in rows], self.pad_id, s) for rows, s in zip(batches, shapes, strict=True)]
         device = self.accelerator.device
         moved = [{name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()} for chunk in chunks]
         vectors = self.encoder(moved)  # accelerate runs it in the precision it was prepared with

@@ -122,7 +122,14 @@ class Trainer:
             accelerator.register_for_checkpointing(self.heads)
         pad_id = int(student.tokenizer.pad_token_id or 0)
         self.gradients = Gradients(
-            self.encoder, self.heads, data, self.objectives, accelerator, section.micro_batch_size, pad_id
+            self.encoder,
+            self.heads,
+            data,
+            self.objectives,
+            accelerator,
+            pad_id,
+            section.micro_batch_size,
+            section.pad_to,
         )
         self.state = State()
         self.score, self.score_every = score, recipe.evaluation.every
@@ -366,14 +373,21 @@ def make_schedule(recipe: Recipe, data: TrainingData, *, processes: int = 1) -> 
     """Return the schedule of a run.
 
     Raises:
-        RunError: a batch has fewer rows than there are processes.
+        RunError: a batch has fewer rows than there are processes, a text is longer than the lengths to pad to, or the
+            mixture does not go with the rows.
     """
-    streams = {
-        name: Stream(data.train[name].length, getattr(objective, "english_share", 1.0))
-        for name, objective in recipe.objectives.items()
-    }
-    training = recipe.training
-    schedule = Schedule(streams, training.batch_size, training.epochs, recipe.seed, training.max_steps)
+    training, mixture = recipe.training, recipe.mixture_with_weights()
+    streams = {}
+    for name, objective in recipe.objectives.items():
+        rows = data.train[name]
+        english_share = getattr(objective, "english_share", 1.0)
+        streams[name] = Stream(rows.length, english_share, rows.corpus, rows.labels, rows.domain)
+    if mixture.cluster_by == "domain" and all(stream.domain is None for stream in streams.values()):
+        raise RunError("mixture.cluster_by", "no corpus has a column `domain`", hint="leave it out, or name the column")
+    longest = max(int(stream.lengths.max(initial=0)) for stream in streams.values())
+    if training.pad_to and longest > training.pad_to[-1]:
+        raise RunError("training.pad_to", f"the longest text has {longest} tokens", expected="a length that fits it")
+    schedule = Schedule(streams, training.batch_size, training.epochs, recipe.seed, training.max_steps, mixture)
     if schedule.smallest_batch < processes:
         raise RunError(
             "training.batch_size",

@@ -19,14 +19,18 @@ TAGS = (
     "a|abbr|b|big|blockquote|br|center|cite|code|dd|div|dl|dt|em|emphasis|font|g|h[1-6]|hr|i|img|ins|kbd|li|nobr|ol|p|"
     "pre|q|s|samp|small|span|strike|strong|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|var|bpt|ept|ph|it"
 )
-TAG = re.compile(rf"</?(?:{TAGS})(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>]+))*\s*/?>|<!--.*?-->", re.IGNORECASE)
+TAG = re.compile(
+    rf"</?(?:{TAGS})(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>]+))*\s*/?>|<!--.*?-->", re.IGNORECASE
+)
 SUBTITLE = re.compile(r"\{\\[^{}]{1,40}\}|\{[yYcCfFsSpP]:[^{}]{1,30}\}|\\N(?=\b|[^a-z]|$)|♪+")
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8}\d{0,2});")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BLANKS = re.compile(r"\s{2,}|[^\S ]")
 """Runs of blanks, and blanks that are not the plain one."""
 
-SUSPECT = re.compile("[ÂÃÄÅÆÇÈÉÎÏÐÑØÙâãäåæçèéîïðñ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|[РСГВР][\x80-\xbf€‚ѓ„…†‡‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџЎўЈҐЁЄЇІіґё№єјЅѕїЃЂ]|[├┬╨╤Γ]|\ufffd")
+SUSPECT = re.compile(
+    "[ÂÃÄÅÆÇÈÉÎÏÐÑØÙâãäåæçèéîïðñ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|[РСГВР][\x80-\xbf€‚ѓ„…†‡‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџЎўЈҐЁЄЇІіґё№єјЅѕїЃЂ]|[├┬╨╤Γ]|\ufffd"
+)
 """What UTF-8 read in a one-byte encoding looks like: the beginning of a character, then the rest of it."""
 
 

@@ -13,11 +13,13 @@ from distill.cli.evaluate import evaluate_command
 from distill.cli.predict import predict
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
+from distill.cli.sweep import sweep_command
 from distill.cli.translate import translate
 from distill.errors import DistillError
 
 GOES_ON = {
     "run": "; `--resume` goes on from the last checkpoint",
+    "sweep": "; the same command goes on from here",
     "translate": "; the same command goes on from here",
 }
 """What to do after an interruption, by command."""
@@ -52,5 +54,5 @@ def main() -> None:
     show_log()
 
 
-for command in (run, check, evaluate_command, suites_command, predict, translate, schema, cache):
+for command in (run, check, evaluate_command, suites_command, predict, sweep_command, translate, schema, cache):
     main.add_command(command)

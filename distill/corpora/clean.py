@@ -48,12 +48,12 @@ class CleanedRows:
     """The rows of a source after the repairs, and what the rules say of them.
 
     Attributes:
-        rows: all rows, repaired.
+        found: all rows, repaired.
         repaired: repair → rows that it changed, with a text before and after.
         flags: rule → which rows it drops (n,), in the rules' order.
     """
 
-    rows: Dataset
+    found: CachedRows
     repaired: dict[str, Tally]
     flags: dict[str, Flags]
 
@@ -78,7 +78,7 @@ def clean_rows(where: str, found: CachedRows, section: CleaningSection, language
         name: Tally(count, tuple(map(tuple, repaired.facts["examples"][name])))
         for name, count in repaired.facts.get("repaired", {}).items()
     }
-    return CleanedRows(repaired.rows, tallies, _stored_flags(repaired, section, languages))
+    return CleanedRows(repaired, tallies, _stored_flags(repaired, section, languages))
 
 
 def _write_repaired(

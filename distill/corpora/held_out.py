@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from distill.duplicates import Numbers, index_duplicates, near_duplicates, normal_form
 
@@ -55,12 +56,16 @@ class SentenceFilter:
         for column, pairs in enumerate(forms.values()):
             self.membership[[self._numbers[form] for form, _ in pairs], column] = True
 
+    def digest(self) -> str:
+        """Return a hash of the sentences and their sources."""
+        found = xxhash.xxh3_128(self.membership.tobytes())
+        for text in (*self.sources, *self._numbers):
+            found.update(text.encode("utf-8", "surrogatepass") + b"\n")
+        return found.hexdigest()
+
     def find(self, texts: Sequence[str]) -> Matches:
         """Return all pairs of a text and a sentence of the set that are the same or near-duplicates."""
-        return self.find_forms([normal_form(text) for text in texts])
-
-    def find_forms(self, forms: Sequence[str]) -> Matches:
-        """Return the same for texts in their normal form."""
+        forms = [normal_form(text) for text in texts]
         same = np.fromiter((self._numbers.get(form, -1) for form in forms), np.int64, len(forms))
         equal = np.flatnonzero(same >= 0)
         near = near_duplicates(self._index, forms)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +17,12 @@ from distill.corpora.clean import clean_rows
 from distill.corpora.corpus import MAX_EXAMPLES, Cleaning, Corpus, Tally
 from distill.corpora.held_out import Flags, SentenceFilter
 from distill.corpora.read import source_rows
-from distill.corpora.readers import ROWS_PER_BATCH
 from distill.corpora.sources import corpus_source
-from distill.duplicates import normal_form
+from distill.corpora.texts import known_texts
 from distill.errors import DataError
 from distill.recipe import CorpusSection, Recipe
 from distill.recipe.cleaning import CleaningSection, merged
 from distill.store import Keys, Rows, text_keys
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 log = logging.getLogger("distill")
 
@@ -149,9 +145,9 @@ def _draft(
         raise DataError(where, f"no rows in {sources[0].label}", expected="at least one row")
     languages = {column: "en" if column == "english" else language for column in section.texts}
     parts = [clean_rows(where, found, cleaning, languages) for found in read]
-    rows = concatenate_datasets([part.rows for part in parts])
-    keys, forms, exact, near, overlap = _read_texts(rows, section.texts, held_out)
-    n_train = len(parts[0].rows)
+    known = [known_texts(part.found, section.texts, held_out) for part in parts]
+    rows = concatenate_datasets([part.found.rows for part in parts])
+    n_train = len(parts[0].found.rows)
     malformed = _joined([_malformed(found.facts) for found in read])
     one_sided = sum(found.facts["one_sided"] for found in read)
     counts = {"read": len(rows) + malformed.count + one_sided, "malformed": malformed.count}
@@ -167,19 +163,26 @@ def _draft(
         section.source,
         rows,
         section.texts,
-        keys,
+        {column: np.concatenate([part.keys[column] for part in known]) for column in section.texts},
         np.arange(n_train),
         np.arange(n_train, len(rows)),
         counts,
         Cleaning(malformed, {n: _joined([part.repaired[n] for part in parts]) for n in parts[0].repaired}),
-        overlap,
     )
-    draft = Draft(where, corpus, section, cleaning, forms)
+    draft = Draft(where, corpus, section, cleaning, np.concatenate([part.forms for part in known]))
     for rule in parts[0].flags:
         draft.drop(rule, np.concatenate([part.flags[rule] for part in parts]), rule=True)
-    draft.drop("in a test set", exact, rule=False)
-    draft.drop("near a test set", near & remove_near, rule=False)
+    exact, near = np.concatenate([part.exact for part in known]), np.concatenate([part.near for part in known])
+    corpus.overlap = _overlap(exact, near, held_out)
+    draft.drop("in a test set", np.any(exact, axis=1), rule=False)
+    draft.drop("near a test set", np.any(near, axis=1) & remove_near, rule=False)
     return draft
+
+
+def _overlap(exact: Flags, near: Flags, held_out: SentenceFilter) -> dict[str, tuple[int, int]]:
+    """Return `Corpus.overlap`."""
+    sums = zip(held_out.sources, exact.sum(axis=0).tolist(), near.sum(axis=0).tolist(), strict=True)
+    return {source: (same, nearly) for source, same, nearly in sums if same or nearly}
 
 
 def _malformed(facts: Mapping[str, Any]) -> Tally:
@@ -260,35 +263,3 @@ def _keep_dev_apart(corpora: Sequence[Corpus]) -> None:
         shared = np.any([np.isin(keys, dev) for keys in texts(corpus, corpus.train)], axis=0)
         corpus.counts["shared with dev"] = int(shared.sum())
         corpus.train = corpus.train[~shared]
-
-
-def _read_texts(
-    rows: Dataset, columns: Sequence[str], held_out: SentenceFilter
-) -> tuple[dict[str, Keys], Keys, Flags, Flags, dict[str, tuple[int, int]]]:
-    """Return what is to be known of all rows' texts.
-
-    Returns:
-        The keys of all columns, those of the rows' normal forms, which rows have a text in `held_out`, which nearly
-        only, and `Corpus.overlap`.
-    """
-    keys: dict[str, list[Keys]] = {column: [] for column in columns}
-    row_keys, exact, near, sums = [], [], [], np.zeros((2, len(held_out.sources)), np.int64)
-    for start in range(0, len(rows), ROWS_PER_BATCH):
-        batch = rows[start : start + ROWS_PER_BATCH]
-        forms = []
-        for column in columns:
-            texts = list(batch[column])
-            keys[column].append(text_keys(texts))
-            forms.append(list(map(normal_form, texts)))
-        row_keys.append(text_keys(list(map("\n".join, zip(*forms, strict=True)))))
-        hits = held_out.sources_of(map(held_out.find_forms, forms), len(forms[0]))
-        sums += [found.sum(axis=0) for found in hits]
-        exact.append(hits[0].any(axis=1))
-        near.append(hits[1].any(axis=1) & ~exact[-1])
-    overlap = {
-        source: (int(same), int(nearly))
-        for source, same, nearly in zip(held_out.sources, *sums, strict=True)
-        if same or nearly
-    }
-    joined = {column: np.concatenate(found) for column, found in keys.items()}
-    return joined, np.concatenate(row_keys), np.concatenate(exact), np.concatenate(near), overlap

@@ -37,7 +37,7 @@ class ObjectiveRows:
         corpus: index of the corpus a row is from (n,).
         labels: labels of the corpora.
         classes: labels of a classification.
-        domain: number of the row's domain, -1 in a corpus without (n,).
+        domain: number of the row's domain, -1 in a corpus without (n,); None if no corpus has any.
     """
 
     texts: Rows
@@ -47,7 +47,7 @@ class ObjectiveRows:
     corpus: npt.NDArray[np.int16]
     labels: tuple[str, ...]
     classes: tuple[str, ...]
-    domain: npt.NDArray[np.int32]
+    domain: npt.NDArray[np.int32] | None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -182,8 +182,8 @@ def _classes(corpora: Sequence[Corpus]) -> tuple[str, ...]:
     return tuple(sorted(classes))
 
 
-def _domains(parts: Sequence[tuple[Corpus, Rows]]) -> npt.NDArray[np.int32]:
-    """Return the number of each row's domain (n,), the same for the same domain of different corpora."""
+def _domains(parts: Sequence[tuple[Corpus, Rows]]) -> npt.NDArray[np.int32] | None:
+    """Return the number of each row's domain (n,), the same for the same domain of different corpora; None if none."""
     numbers: dict[str, int] = {}
     found = []
     for corpus, rows in parts:
@@ -191,4 +191,4 @@ def _domains(parts: Sequence[tuple[Corpus, Rows]]) -> npt.NDArray[np.int32]:
         if "domain" in corpus.rows.column_names:
             own[:] = [numbers.setdefault(domain, len(numbers)) for domain in _values("domain", corpus, rows)]
         found.append(own)
-    return np.concatenate(found)
+    return np.concatenate(found) if numbers else None

@@ -3,6 +3,7 @@
 from distill.recipe.corpora import CorpusSection
 from distill.recipe.evaluation import EvaluationSection
 from distill.recipe.load import load_recipe, recipe_schema
+from distill.recipe.mixture import MixtureSection
 from distill.recipe.models import (
     AlignmentSection,
     PretrainedStudent,
@@ -21,6 +22,7 @@ __all__ = [
     "EarlyStopping",
     "EvaluationSection",
     "LearningRate",
+    "MixtureSection",
     "MseObjective",
     "Objective",
     "PretrainedStudent",

@@ -14,6 +14,7 @@ from distill.recipe.corpora import FILE_SUFFIXES, CorpusSection
 from distill.recipe.document import Document, Key, read_document
 from distill.recipe.evaluation import declared_suites
 from distill.recipe.explain import explain
+from distill.recipe.mixture import WeightedSampling
 from distill.recipe.recipe import Recipe
 from distill.recipe.values import is_path
 
@@ -34,6 +35,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if mistakes := list(_missing_files(recipe, document)):
         mistakes[0].others = tuple(mistakes[1:])
         raise mistakes[0]
+    recipe.mixture_with_weights()
     return recipe
 
 
@@ -68,6 +70,8 @@ def _make_paths_absolute(document: Document) -> None:
                 base = Path.cwd()
             case ("corpora", _, "folder" | "files"):
                 base = data_root or document.folder(key)
+            case ("mixture", *_, "weights_file"):
+                base = document.folder(key)
             case ("data_root",):
                 base = document.folder(key)
             case (
@@ -97,6 +101,10 @@ def _missing_files(recipe: Recipe, document: Document) -> Iterator[RecipeError]:
             yield RecipeError(document.where(key), found, expected="a model's folder or a Hub id")
     for name, corpus in recipe.corpora.items():
         yield from _missing_corpus_files(corpus, ("corpora", name), document)
+    for key, sampling, _ in recipe.mixture.samplings():
+        if isinstance(sampling, WeightedSampling) and (path := sampling.weights_file) and not path.is_file():
+            near = nearest(path.name, [file.name for file in path.parent.glob("*.json")])
+            yield RecipeError(document.where(("mixture", *key, "weights_file")), f"no file {path}", hint=near)
     declared = declared_suites()
     for place, suite in enumerate(recipe.evaluation.suites):
         if suite not in declared and not Path(suite).exists():

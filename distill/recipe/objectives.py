@@ -218,7 +218,7 @@ def check_objectives(objectives: Mapping[str, Objective], corpora: Mapping[str, 
     Raises:
         MisfitError: one has not.
     """
-    used = set()
+    used: set[str] = set()
     for name, objective in objectives.items():
         if not OBJECTIVE_NAME.fullmatch(name):
             raise MisfitError(("objectives", name), f"the name {name!r}", expected="letters, digits, _ and - only")
@@ -232,11 +232,11 @@ def check_objectives(objectives: Mapping[str, Objective], corpora: Mapping[str, 
                 )
             if reason := _unfit(objective, corpora[corpus]):
                 raise MisfitError(("objectives", name, "corpora", place), f"{corpus!r} {reason[0]}", expected=reason[1])
-        fit = {corpus for corpus in objective.corpora or corpora if not _unfit(objective, corpora[corpus])}
+        fit = corpora_of_objective(objective, corpora)
         if not fit:
             _, expected = _unfit(objective, next(iter(corpora.values()))) or ("", "")
             raise MisfitError(("objectives", name), f"no corpus for loss: {objective.loss}", expected=expected)
-        used |= fit
+        used |= set(fit)
     for name, section in corpora.items():
         if name not in used:
             raise MisfitError(
@@ -244,6 +244,11 @@ def check_objectives(objectives: Mapping[str, Objective], corpora: Mapping[str, 
                 f"no objective trains on it (rows: {section.rows})",
                 hint="add it to the corpora of an objective that takes its rows, or remove it",
             )
+
+
+def corpora_of_objective(objective: Objective, corpora: Mapping[str, CorpusSection]) -> tuple[str, ...]:
+    """Return the names of the corpora that an objective trains on: those it names, or all that it can."""
+    return tuple(name for name in objective.corpora or corpora if not _unfit(objective, corpora[name]))
 
 
 def _unfit(objective: Objective, corpus: CorpusSection) -> tuple[str, str] | None:

@@ -12,11 +12,13 @@ from pydantic import Field, model_validator
 from distill.recipe.cleaning import CleaningSection, Preset
 from distill.recipe.corpora import CorpusSection
 from distill.recipe.evaluation import EvaluationSection
+from distill.recipe.mixture import MixtureSection, WeightedSampling, check_names, pairs_of
 from distill.recipe.models import StudentSection, TeacherSection
-from distill.recipe.objectives import MseObjective, Objective, check_objectives
+from distill.recipe.objectives import MseObjective, Objective, check_objectives, corpora_of_objective
 from distill.recipe.section import Section
 from distill.recipe.training import TrainingSection
 from distill.recipe.values import Count, MisfitError, is_path
+from distill.recipe.weights import weights_of_corpora
 
 
 class Recipe(Section):
@@ -41,12 +43,22 @@ class Recipe(Section):
     objectives: dict[str, Objective] = Field(
         {"mse": MseObjective()}, min_length=1, description="Name → what is trained on which corpora."
     )
+    mixture: MixtureSection = MixtureSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")
     def _objectives_fit_corpora(self) -> Recipe:
         check_objectives(self.objectives, self.corpora)
+        return self
+
+    @model_validator(mode="after")
+    def _mixture_names_corpora_and_objectives(self) -> Recipe:
+        try:
+            check_names(self.mixture, self.corpora, self._corpora_of_objectives)
+        except MisfitError as error:
+            error.key = ("mixture", *error.key)
+            raise
         return self
 
     @model_validator(mode="after")
@@ -74,7 +86,30 @@ class Recipe(Section):
                 "needs dev rows, but every corpus has dev_rows: 0",
                 hint="leave dev_rows out, or early_stopping",
             )
+        if training.pad_to and training.pad_to[-1] < self.student.max_tokens:
+            raise MisfitError(
+                ("training", "pad_to"),
+                f"the longest is {training.pad_to[-1]}",
+                expected=f"at least student.max_tokens, {self.student.max_tokens}",
+            )
         return self
+
+    @property
+    def _corpora_of_objectives(self) -> dict[str, tuple[str, ...]]:
+        return {name: corpora_of_objective(objective, self.corpora) for name, objective in self.objectives.items()}
+
+    def mixture_with_weights(self) -> MixtureSection:
+        """Return the mixture with the weights of its files in it.
+
+        Raises:
+            RecipeError: a file is malformed, or its names are not those of the corpora.
+        """
+        weights = {}
+        for _, sampling, phase in self.mixture.samplings():
+            if isinstance(sampling, WeightedSampling) and (path := sampling.weights_file):
+                needed = dict.fromkeys(corpus for _, corpus in pairs_of(phase, self._corpora_of_objectives))
+                weights[path] = weights_of_corpora(path, self.corpora, needed)
+        return self.mixture.with_weights(weights)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -88,6 +123,7 @@ class Recipe(Section):
             by_alias=True,
             exclude={"runs": True, "data_root": True, "license": True, "training": {"trackers", "keep_checkpoints"}},
         )
+        content["mixture"] = self.mixture_with_weights().model_dump(mode="json")
         for corpus in content["corpora"].values():
             for key in ("folder", "files"):
                 corpus[key] = Path(corpus[key]).name if corpus[key] else None

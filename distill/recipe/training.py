@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from distill.recipe.section import Precision, Section
-from distill.recipe.values import NotNegative, OneOrMore, Positive, PositiveInt, Share
+from distill.recipe.values import MisfitError, NotNegative, OneOrMore, Positive, PositiveInt, Share
 
 
 class LearningRate(Section):
@@ -26,6 +26,12 @@ def _both_rates(value: Any) -> Any:
 OneNumber = BeforeValidator(_both_rates, json_schema_input_type=float | LearningRate)
 
 
+def _rising(lengths: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    if lengths and list(lengths) != sorted(set(lengths)):
+        raise MisfitError((), f"found {list(lengths)}", expected="rising numbers, such as [64, 128, 196, 256]")
+    return lengths
+
+
 class EarlyStopping(Section):
     """Stop when what `select_by` names has not improved for some evaluations."""
 
@@ -42,6 +48,11 @@ class TrainingSection(Section):
     micro_batch_size: PositiveInt | None = Field(
         None,
         description="Rows encoded at once on one process; smaller uses less memory, the result is the same.",
+    )
+    pad_to: Annotated[tuple[PositiveInt, ...], Field(min_length=1), AfterValidator(_rising)] | None = Field(
+        None,
+        description="Lengths in tokens that inputs are padded to, such as [64, 128, 196, 256], for compilers that want "
+        "few shapes; to the longest of a few inputs if absent.",
     )
     learning_rate: Annotated[LearningRate, OneNumber] = Field(
         LearningRate(body=2e-5, embeddings=2e-5), description="One number, or {body: …, embeddings: …, heads: …}."

@@ -11,10 +11,10 @@ PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
     ["errors", "progress", "attention"],
-    ["files", "languages", "encode", "duplicates"],
+    ["files", "languages", "encode", "duplicates", "scripts", "identify"],
     ["recipe"],
-    ["cleaning"],
     ["rundir", "store", "models", "vocabulary", "alignment", "optimizer", "mteb_tasks"],
+["cleaning"],
     ["named_models", "vectors", "neighbours", "uncertainty", "launch"],
     ["corpora"],
     ["testsets", "metrics"],
@@ -23,7 +23,7 @@ RANKS = [
     ["report", "corpora_report"],
     ["train", "card", "scoring"],
     ["pipeline"],
-    ["plan"],
+    ["plan", "sweep"],
     ["cli"],
 ]
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}

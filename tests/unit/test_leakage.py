@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from distill.cli import main
 from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora_report import overlap_markdown
 from distill.errors import DataError
 from distill.leakage import LeakageReport, leakage, recipe_leakage
 from distill.recipe import Recipe, load_recipe
-from distill.report import overlap_markdown
 from distill.testsets import BitextSet, StsSet
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -49,6 +49,7 @@ def make_recipe(folder: Path, pairs: list[tuple[str, str]], **evaluation: Any) -
         "name": "x",
         "teacher": {"model": "a/b"},
         "student": {"kind": "transplant"},
+        "cleaning": "off",
         "corpora": {"mine": {"files": "a.tsv", "languages": ["uk"], "dev_rows": 0}},
         "evaluation": evaluation,
     }
@@ -183,6 +184,7 @@ def test_real_corpora_without_shared_sentences_have_few_near_duplicates(tmp_path
         "name": "x",
         "teacher": {"model": "a/b"},
         "student": {"kind": "transplant"},
+        "cleaning": "off",
         "corpora": {"tatoeba": {"folder": str(DATA / "parallel" / "tatoeba"), "languages": ["uk"]}},
         "evaluation": {"suites": [str(DATA / "bitext" / "tatoeba")]},
     }

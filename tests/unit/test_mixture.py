@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.mixture import BATCHES_PER_WINDOW, Schedule, Step, Stream, epoch_batches, evenly, n_batches
+from distill.mixture import Schedule, Step, Stream
+from distill.mixture.epochs import epoch_batches, n_batches
+from distill.mixture.passes import BATCHES_PER_WINDOW
+from distill.mixture.turns import evenly
 
 sizes = st.integers(min_value=1, max_value=400)
 batch_sizes = st.integers(min_value=1, max_value=64)
@@ -39,6 +42,27 @@ def test_an_epoch_has_every_row_once_in_batches_of_nearly_equal_size(n: int, bat
     assert max(rows) <= batch_size
     assert max(rows) - min(rows) <= 1
     assert len(rows) == n_batches(n, batch_size)
+
+
+def plain_epoch_batches(lengths: np.ndarray, batch_size: int, seed: tuple[int, ...]) -> list[list[int]]:
+    """Return an epoch as a slow but obvious program makes it; figures of earlier runs hang on this order."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(lengths))
+    batches: list[list[int]] = []
+    parts = np.array_split(order, n_batches(len(lengths), batch_size))
+    for first in range(0, len(parts), BATCHES_PER_WINDOW):
+        window = parts[first : first + BATCHES_PER_WINDOW]
+        rows = sorted(np.concatenate(window).tolist(), key=lambda row: int(lengths[row]))
+        for part in window:
+            batches.append(rows[: len(part)])
+            rows = rows[len(part) :]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+@given(n=st.integers(1, 1500), batch_size=st.integers(1, 20), seed=st.integers(0, 5))
+def test_the_order_of_an_epoch_stays_as_it_was(n: int, batch_size: int, seed: int) -> None:
+    found = epoch_batches(lengths(n), batch_size, seed=(seed, 3))
+    assert [batch.tolist() for batch in found] == plain_epoch_batches(lengths(n), batch_size, (seed, 3))
 
 
 def test_rows_of_a_batch_have_similar_lengths() -> None:

@@ -1,0 +1,82 @@
+"""What is to be known of the texts of rows: their hashes, and which are in a test set; computed once and stored."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from distill.corpora.cache import CachedRows
+from distill.corpora.held_out import Flags, SentenceFilter
+from distill.corpora.readers import ROWS_PER_BATCH
+from distill.duplicates import normal_form
+from distill.files import disk_errors, write_atomically
+from distill.store import Keys, text_keys
+
+
+@dataclass(frozen=True)
+class KnownTexts:
+    """What is known of the texts of n rows.
+
+    Attributes:
+        keys: per text column, the hashes of the texts (n, 2).
+        forms: hashes of the normal forms of each row's texts together (n, 2).
+        exact: which rows have a text of which source of held-out sentences (n, sources).
+        near: which rows have a near-duplicate only (n, sources).
+    """
+
+    keys: dict[str, Keys]
+    forms: Keys
+    exact: Flags
+    near: Flags
+
+
+def known_texts(found: CachedRows, columns: Sequence[str], held_out: SentenceFilter) -> KnownTexts:
+    """Return what is known of the texts of some rows; it is stored beside them."""
+    digest = hashlib.sha256(" ".join(columns).encode()).hexdigest()[:12]
+    keys = _stored(found, f"keys-{digest}", lambda: _keys(found, columns))
+    held = _stored(found, f"held-out-{digest}-{held_out.digest()}", lambda: _held_out(found, columns, held_out))
+    return KnownTexts({column: keys[column] for column in columns}, keys[""], held["exact"], held["near"])
+
+
+def _stored(found: CachedRows, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return arrays from a file beside the rows, made first if it is not there."""
+    path = found.folder / f"{name}.npz"
+    if not path.exists():
+        content = BytesIO()
+        np.savez(content, **make())
+        with disk_errors(path):
+            write_atomically(path, content.getvalue())
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _keys(found: CachedRows, columns: Sequence[str]) -> dict[str, Keys]:
+    """Return the hashes of each column's texts, and under an empty name those of the rows' normal forms."""
+    parts: dict[str, list[Keys]] = {name: [np.empty((0, 2), np.uint64)] for name in ("", *columns)}
+    for texts in _batches(found, columns):
+        for column, own in zip(columns, texts, strict=True):
+            parts[column].append(text_keys(own))
+        forms = [map(normal_form, own) for own in texts]
+        parts[""].append(text_keys(list(map("\n".join, zip(*forms, strict=True)))))
+    return {name: np.concatenate(keys) for name, keys in parts.items()}
+
+
+def _held_out(found: CachedRows, columns: Sequence[str], held_out: SentenceFilter) -> dict[str, Flags]:
+    """Return which rows have a held-out sentence of which source, exactly and nearly only (rows, sources)."""
+    parts = [np.zeros((2, 0, len(held_out.sources)), bool)]
+    for texts in _batches(found, columns):
+        parts.append(np.stack(held_out.sources_of(map(held_out.find, texts), len(texts[0]))))
+    exact, near = np.concatenate(parts, axis=1)
+    return {"exact": exact, "near": near}
+
+
+def _batches(found: CachedRows, columns: Sequence[str]) -> Iterator[list[list[str]]]:
+    """Yield the texts of some rows in batches, a list for each column."""
+    for start in range(0, len(found.rows), ROWS_PER_BATCH):
+        batch = found.rows[start : start + ROWS_PER_BATCH]
+        yield [list(batch[column]) for column in columns]

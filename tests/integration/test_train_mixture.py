@@ -1,0 +1,73 @@
+"""A mixture and fixed lengths in the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from distill.corpora import SentenceFilter, load_corpora
+from distill.errors import RunError
+from distill.pipeline import training_data
+from distill.recipe import load_recipe
+from distill.rundir import RunDirectory
+from distill.student import build_student
+from distill.teacher import embed, english_columns, load_teacher
+from distill.train import TOKENS_PER_CHUNK, Trainer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def make_trainer(write_recipe: Callable[..., Path]) -> Iterator[Callable[..., Trainer]]:
+    """Yield a function that makes a trainer with a mixture; keyword arguments change the training section."""
+    runs: list[RunDirectory] = []
+
+    def make(mixture: dict[str, Any], **training: Any) -> Trainer:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        base = {"batch_size": 16, "max_steps": 8, "learning_rate": 1e-3, "precision": "fp32", "trackers": []}
+        recipe = load_recipe(write_recipe(mixture=mixture, training={**base, **training}))
+        torch.manual_seed(recipe.seed)
+        teacher, corpora = load_teacher(recipe.teacher, CPU), load_corpora(recipe, SentenceFilter())
+        embed(teacher, corpora, english_columns)
+        student = build_student(recipe.student, teacher, corpora, CPU)
+        accelerator = Accelerator(cpu=True)
+        data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
+        runs.append(RunDirectory.open(recipe.model_copy(update={"name": f"small-{len(runs)}"})))
+        return Trainer(recipe, student, data, runs[-1], accelerator)
+
+    yield make
+    for run in runs:
+        run.close()
+
+
+def test_only_fixed_shapes_reach_the_model_and_the_losses_are_the_same(make_trainer: Callable[..., Trainer]) -> None:
+    losses, shapes = [], []
+    for pad_to in (None, [8, 24, 32]):
+        trainer = make_trainer({"sampling": "equal", "batches": "single"}, pad_to=pad_to)
+        seen: set[tuple[int, ...]] = set()
+        body = trainer.accelerator.unwrap_model(trainer.encoder).student[0].model
+        body.get_input_embeddings().register_forward_hook(lambda _, ids, out, seen=seen: seen.add(tuple(ids[0].shape)))
+        trainer.train()
+        shapes.append(seen)
+        losses.append([event["loss"] for event in trainer.run.read_log() if event["event"] == "train"])
+    assert shapes[1] <= {(TOKENS_PER_CHUNK["cpu"] // length, length) for length in (8, 24, 32)}
+    assert len(shapes[0]) > len(shapes[1]) > 1
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+def test_steps_follow_the_mixture(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer({"sampling": "round_robin", "batches": "single"})
+    (data,) = trainer.data.train.values()
+    labels = [{data.labels[i] for i in data.corpus[step.rows]} for step in trainer.schedule.steps()]
+    assert labels == [{"small en-uk"}, {"small en-da"}] * 4
+
+
+def test_domains_that_no_corpus_has_are_an_error(make_trainer: Callable[..., Trainer]) -> None:
+    with pytest.raises(RunError, match="no corpus has a column `domain`"):
+        make_trainer({"cluster_by": "domain"})
