@@ -23,8 +23,8 @@ FULL: dict[str, Any] = {
         "stackexchange_title_body": {"bundled": "everyday", "languages": ["nb"]},
     },
     "objectives": {
-        "translations": {"corpora": ["talks"]},
-        "pairs": {"corpora": ["gooaq_pairs", "stackexchange_title_body"]},
+        "translations": {"loss": "mse", "corpora": ["talks"]},
+        "pairs": {"loss": "mse", "corpora": ["gooaq_pairs", "stackexchange_title_body"]},
     },
 }
 CONFIG = [
