@@ -50,7 +50,6 @@ class State:
         waited: evaluations since then.
         dev: mean dev loss by step.
         sets: dev loss by step and set.
-        scores: mean score by step, where scores select the weights.
     """
 
     step: int = 0
@@ -60,7 +59,6 @@ class State:
     waited: int = 0
     dev: dict[str, float] = field(default_factory=dict)
     sets: dict[str, dict[str, float]] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -266,7 +264,8 @@ class Trainer:
             value = float(broadcast(mean))
             if not math.isfinite(value):
                 raise RunError(f"scores after step {self.state.step}", f"their mean is {value}", hint=LOWER)
-            self.state.scores[str(self.state.step)] = value
+            self.run.log("mean score", step=self.state.step, score=value)
+            self.accelerator.log({"dev/score": value}, step=self.state.step)
             self._judge(-value)
 
     @property

@@ -18,6 +18,7 @@ from command import CommandServer
 
 from distill.cli import main
 from distill.corpora import SentenceFilter, load_corpora
+from distill.errors import RunError
 from distill.mixture import Step
 from distill.objectives import load_head
 from distill.pipeline import embed_corpora, run_recipe, training_data
@@ -156,6 +157,23 @@ def test_dev_losses_do_not_depend_on_the_step_of_a_scheduled_scale(make_trainer:
     assert trainer.state.dev["3"] == pytest.approx(mean)
 
 
+def test_a_dev_loss_that_is_no_number_ends_the_run(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer()
+    with torch.no_grad():
+        next(trainer.heads.classifiers["topic"].parameters()).fill_(math.nan)
+    with pytest.raises(RunError, match=r"dev rows of topics da: the loss of objectives.topic is nan"):
+        trainer._evaluate()
+
+
+def test_vectors_cannot_be_cut_to_more_than_they_have(
+    make_trainer: Callable[..., Trainer], mixed_sections: dict[str, Any]
+) -> None:
+    mixed_sections["objectives"]["mse"]["matryoshka"] = [64, 16]
+    with pytest.raises(RunError, match=r"objectives.mse.matryoshka: found 64") as caught:
+        make_trainer()
+    assert caught.value.expected.startswith("at most 32")
+
+
 def test_the_selected_heads_are_those_of_the_best_weights(make_trainer: Callable[..., Trainer]) -> None:
     trainer = make_trainer(max_steps=20, evaluate_every=5)
     means, heads = iter([3.0, 1.0, 2.0, 2.0]), []
@@ -181,10 +199,12 @@ def test_scores_can_select_the_weights(make_trainer: Callable[..., Trainer], eve
     trainer.score = lambda student, step: next(means)
     result = trainer.train()
     steps = [4, 8, 12] if every == 4 else [5, 10, 12]
-    assert list(trainer.state.scores) == [str(step) for step in steps]
+    logged = [event for event in trainer.run.read_log() if event["event"] == "mean score"]
+    assert [event["step"] for event in logged] == steps
+    assert [event["score"] for event in logged] == pytest.approx([0.2, 0.7, 0.3])
     assert result.step == steps[1]
     trainer.score = lambda student, step: math.nan
-    with pytest.raises(Exception, match="their mean is nan"):
+    with pytest.raises(RunError, match="their mean is nan"):
         trainer._score()
 
 
