@@ -83,8 +83,7 @@ def test_the_gradient_is_the_same_however_many_parts_a_batch_has(make_trainer: C
         found_loss, found = gradient(parts, objective)
         assert found_loss == pytest.approx(loss, rel=1e-5)
         assert expected.abs().max() > 1e-4
-        assert (found - expected).abs().max() < 1e-6 * max(1, expected.abs().max()), objective
-        assert (found - expected).norm() < 1e-4 * expected.norm(), objective
+        assert (found - expected).norm() < 1e-5 * expected.norm(), objective  # fp32 rounds to about 1e-6
 
 
 def test_dropout_is_drawn_once(make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch) -> None:
