@@ -24,6 +24,7 @@ from distill.errors import RunError
 from distill.mixture import Step
 from distill.objectives import Heads, ObjectiveRows, compared, compared_columns, couples_rows, row_losses, text_batch
 from distill.recipe import Objective
+from distill.reduction import ProjectedVectors
 from distill.store import Keys, Rows, TokenStore, VectorStore
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class TrainingData:
     train: Mapping[str, ObjectiveRows]
     dev: Mapping[str, ObjectiveRows]
     tokens: TokenStore
-    vectors: VectorStore | ZeroVectors
+    vectors: VectorStore | ProjectedVectors | ZeroVectors
     unit_length: bool
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,12 +30,13 @@ from distill.objectives import columns_to_embed, corpora_of, objective_rows, sav
 from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.evaluation import MODELS
+from distill.reduction import ProjectedVectors
 from distill.report import dev_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import mean_score, score_before, score_student
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
-from distill.teacher import Teacher, embed, load_teacher, missing_texts
+from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts, reduced_teacher
 from distill.testsets import TestSet, digest, label, load_suites, sentences_by_suite
 from distill.tokens import store_tokens, token_store
 from distill.train import State, Trainer, TrainingResult
@@ -103,10 +104,13 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         run.write_json("cleaning.json", cleaning_dict(corpora))
         teacher = load_teacher(recipe.teacher, accelerator.device)
         embed_corpora(teacher, recipe, corpora, accelerator)
+        if recipe.student.dimensions:
+            with accelerator.main_process_first():
+                teacher = reduced_teacher(teacher, corpora, recipe.student.dimensions, run.path / "projection.npy")
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
         run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
-        data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
+        data = training_data(recipe, teacher, teacher.targets, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
         def score(student: SentenceTransformer, step: int) -> float:
@@ -183,9 +187,14 @@ def start_trackers(recipe: Recipe, step: int, accelerator: Accelerator) -> None:
     accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()}, init_kwargs=options)
 
 
+def embedded_columns(recipe: Recipe) -> Callable[[Corpus], tuple[str, ...]]:
+    """Return which columns the teacher embeds: those that objectives read, or all English ones to reduce dimensions."""
+    return english_columns if recipe.student.dimensions else partial(columns_to_embed, recipe.objectives)
+
+
 def embed_corpora(teacher: Teacher, recipe: Recipe, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
     """Put the teacher's vectors that the objectives read into its store; every process does its share."""
-    columns = partial(columns_to_embed, recipe.objectives)
+    columns = embedded_columns(recipe)
     jobs = list(missing_texts(teacher.store, corpora, columns))
     own = sum(len(job.keys) for job in jobs[accelerator.process_index :: accelerator.num_processes])
     accelerator.wait_for_everyone()
@@ -225,7 +234,7 @@ def untrained_student(
 def training_data(
     recipe: Recipe,
     teacher: Teacher,
-    vectors: VectorStore | ZeroVectors,
+    vectors: VectorStore | ProjectedVectors | ZeroVectors,
     student: SentenceTransformer,
     corpora: Sequence[Corpus],
     accelerator: Accelerator,

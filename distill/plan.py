@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
+import numpy as np
 from accelerate.utils import set_seed
 
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import encode, speed_up
 from distill.gradients import ZeroVectors
-from distill.objectives import columns_to_embed
-from distill.pipeline import make_accelerator, training_data
+from distill.pipeline import embedded_columns, make_accelerator, training_data
 from distill.recipe import Recipe
 from distill.rundir import RunDirectory
 from distill.student import build_student, describe
-from distill.teacher import load_teacher, missing_texts
+from distill.teacher import load_teacher, missing_texts, project
 from distill.testsets import load_suites, sentences_by_suite
 from distill.train import Trainer
 
@@ -50,12 +49,14 @@ def plan_run(recipe: Recipe) -> Plan:
     sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
     corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
     teacher = load_teacher(recipe.teacher, accelerator.device)
-    jobs = list(missing_texts(teacher.store, corpora, partial(columns_to_embed, recipe.objectives)))
+    jobs = list(missing_texts(teacher.store, corpora, embedded_columns(recipe)))
     missing = sum(len(job.keys) for job in jobs)
     sample = jobs[0].texts()[:512] if jobs else []
     began = time.monotonic()
     encode(teacher.model, sample, precision=teacher.precision)
     vectors_seconds = (time.monotonic() - began) * missing / max(1, len(sample))
+    if recipe.student.dimensions:  # the vectors may not be there yet; any projection takes as long
+        teacher = project(teacher, np.eye(recipe.student.dimensions, teacher.dimension, dtype=np.float32))
     student = build_student(recipe.student, teacher, corpora, accelerator.device)
     speed_up(student)
     sizes = describe(student)

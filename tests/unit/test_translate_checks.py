@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from distill.translate.numbers import lost_numbers
 
+from distill.cleaning.numbers import lost_numbers
 from distill.testsets import BitextSet, load_suites
 from distill.translate.checks import CHECKS, Habits, check_translation, habits, unchecked
 from distill.translate.engine import Translation
