@@ -30,7 +30,7 @@ RANKS = [
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
-    ["tokens", "student", "compare", "mteb_scores", "mining"],
+    ["tokens", "student", "gradients", "compare", "mteb_scores", "mining"],
     ["report", "corpora_report"],
     ["train", "card", "scoring"],
     ["pipeline"],
