@@ -131,7 +131,7 @@ def test_an_error_of_all_processes_is_shown_once(
     write_recipe: Callable[..., Path], tsv_corpus: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     with (tsv_corpus / "en-uk" / "train.tsv").open("a") as file:
-        file.write("only one field\n")
+        file.write("only one field\n" * 3)
     process = start(*LAUNCHERS["distill run --processes"], write_recipe(training=TRAINING))
     output, errors = process.communicate()
     assert process.returncode == 2
