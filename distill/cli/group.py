@@ -15,6 +15,7 @@ from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
 from distill.cli.sweep import sweep_command
 from distill.cli.translate import translate
+from distill.cli.trim import trim
 from distill.errors import DistillError
 
 GOES_ON = {
@@ -62,6 +63,7 @@ for command in (
     sweep_command,
     translate,
     mine,
+    trim,
     schema,
     cache,
 ):

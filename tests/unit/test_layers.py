@@ -13,9 +13,12 @@ RANKS = [
     ["errors", "progress", "attention"],
     ["files", "languages", "encode", "duplicates", "scripts", "identify"],
     ["recipe"],
-    ["rundir", "store", "models", "vocabulary", "alignment", "optimizer", "mteb_tasks", "spreadsheet"],
+    [
+        "rundir", "store", "models", "vocabulary", "alignment", "optimizer", "mteb_tasks", "spreadsheet", "trimming",
+        "layers",
+    ],  # fmt: skip
     ["cleaning"],
-    ["named_models", "vectors", "neighbours", "uncertainty", "launch"],
+    ["named_models", "vectors", "reduction", "neighbours", "uncertainty", "launch"],
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],

@@ -71,10 +71,22 @@ def changed(old: str, new: str) -> str:
         ("dev_rows: 20", "dev_row: 2", "11: corpora.small.dev_row", 'unknown key … did you mean "dev_rows"?'),
         ("name: small", "name: small\nepochs: 3", "2: epochs", 'unknown key … "epochs" is a key of training'),
         (
+            "kind: transplant\n  vocabulary: {size: 800}",
+            "kind: pretrained\n  model: a/b\n  alignment: {rounds: 3}",
+            "7: student.alignment",
+            "is a key of student (transplant)",
+        ),
+        (
             "kind: transplant",
             "kind: pretrained\n  model: a/b",
-            "7: student.vocabulary",
-            "is a key of student (transplant)",
+            "7: student.vocabulary.size",
+            "does not go with mode: keep … set mode: trim",
+        ),
+        (
+            "kind: transplant",
+            "kind: transplant\n  layers: {first: 2, last: 2}",
+            "6: student.layers",
+            "found first and last … one of keep, every, first and last",
         ),
         ("name: small", "name: small\n3: 4", "2: 3", 'unknown key "3"'),
         # missing keys
