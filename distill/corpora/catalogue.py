@@ -60,7 +60,7 @@ class Entry(Section):
         return f"{name}: {_flow(keys)}"
 
     def size_of(self, language: str | None) -> str:
-        """Return the rows of a language for people; of all languages where it is not known how many, or none is named."""
+        """Return the rows of a language, for people; those of all where none is named or its are not known."""
         rows = self.languages.get(language) if language else None
         if rows is not None:
             return rounded(rows)

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
-    ["errors", "progress", "attention"],
+    ["errors", "progress", "attention", "pictures"],
     ["files", "languages", "encode", "duplicates", "scripts", "identify"],
     ["recipe"],
     [
@@ -23,8 +23,8 @@ RANKS = [
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
     ["tokens", "student", "compare", "mteb_scores", "mining"],
-    ["report", "corpora_report"],
-    ["train", "card", "scoring"],
+    ["report", "corpora_report", "corpora_stats"],
+    ["train", "card", "scoring", "corpora_page"],
     ["pipeline"],
     ["plan", "sweep"],
     ["cli"],
