@@ -11,6 +11,7 @@ from rich.table import Table
 
 from distill.cleaning import RULES
 from distill.corpora import Corpus, Tally
+from distill.corpora_stats import QUANTILES, CorpusStatistics
 
 ACROSS = {
     "duplicates": "the row is there already",
@@ -71,6 +72,22 @@ def corpora_table(corpora: Sequence[Corpus]) -> Table:
     for corpus in corpora:
         counts = (f"{corpus.counts.get(name, 0):,}" for name in columns)
         table.add_row(corpus.name, corpus.languages, *counts)
+    return table
+
+
+def lengths_table(corpora: Sequence[CorpusStatistics]) -> Table:
+    """Return how many texts each column has and how long they are, for the terminal."""
+    table = Table(title="Texts to train on", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("corpus", "languages", "side"):
+        table.add_column(column, no_wrap=True)
+    shares = ", ".join(f"{share:.0%}" for share in QUANTILES)
+    for column in ("texts", "different", "words", f"words of a text at\n{shares}", f"characters at\n{shares}"):
+        table.add_column(column, justify="right")
+    for corpus in corpora:
+        for texts in corpus.texts:
+            lengths = (" ".join(f"{n:>4}" for n in own) for own in (texts.word_quantiles, texts.character_quantiles))
+            counts = (f"{n:,}" for n in (texts.texts, texts.distinct, texts.words))
+            table.add_row(corpus.name, corpus.languages, texts.column.replace("_", "-"), *counts, *lengths)
     return table
 
 

@@ -192,11 +192,13 @@ def corpus_statistics(corpus: Corpus) -> CorpusStatistics:
 
 def _text_statistics(corpus: Corpus, column: str, words: Counts, characters: Counts) -> TextStatistics:
     """Return what one column is like, given how many of its texts have how many words and characters."""
+    texts = int(characters.sum())
+    distinct = len(np.unique(corpus.keys[column][corpus.train, 0]))
     return TextStatistics(
         column=column,
         language=_language(corpus, column),
-        texts=int(characters.sum()),
-        distinct=len(np.unique(corpus.keys[column][corpus.train, 0])),
+        texts=texts,
+        distinct=distinct - (texts < len(corpus.train)),  # an empty one, where some rows lack it
         words=_total(words),
         characters=_total(characters),
         word_quantiles=_quantiles(words),

@@ -22,11 +22,11 @@ RANKS = [
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
-    ["tokens", "student", "compare", "mteb_scores", "mining"],
-    ["report", "corpora_report", "corpora_stats"],
+    ["tokens", "student", "compare", "mteb_scores", "mining", "corpora_stats"],
+    ["report", "corpora_report"],
     ["train", "card", "scoring", "corpora_page"],
     ["pipeline"],
-    ["plan", "sweep"],
+    ["plan", "sweep", "prepare"],
     ["cli"],
 ]
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}
