@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -169,14 +170,15 @@ def corpus_section(name: str, pair: str, given: dict[str, Any]) -> CorpusSection
 
     known, path = catalogue(), Path(name).expanduser()
     language = _language(pair)
+    given = {"dev_rows": 0, **given}
     try:
         if name in known:
             section = known[name].section(language, **given)
-            if section.files and not section.matching_files():
+            if section.files and not section.matching_files(language):
                 raise DataError(name, f"no file {section.files}", hint=known[name].note)
             return section
-        if path.exists():
-            source: dict[str, Any] = {"folder" if path.is_dir() else "files": path.absolute(), "dev_rows": 0}
+        if path.exists() or glob.has_magic(name):
+            source: dict[str, Any] = {"folder" if path.is_dir() else "files": path.absolute()}
         elif "/" in name and not name.startswith((".", "/", "~")):
             source = {"hub": name}
         else:
