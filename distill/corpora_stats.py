@@ -222,12 +222,14 @@ def first_epoch(recipe: Recipe, corpora: Sequence[Corpus]) -> tuple[dict[str, in
 
     Lengths only decide which rows share a batch, so those of the schedule here are 0.
     """
+    from distill.objectives.rows import corpora_of  # torch comes with it
+
     streams = {}
     for name, objective in recipe.objectives.items():
-        own = [c for c in corpora if objective.corpora is None or c.name in objective.corpora]
+        own = corpora_of(objective, corpora)
         number = np.repeat(np.arange(len(own), dtype=np.int16), [len(corpus.train) for corpus in own])
         labels = tuple(corpus.label for corpus in own)
-        streams[name] = Stream(np.zeros(len(number), np.int32), objective.english_share, number, labels)
+        streams[name] = Stream(np.zeros(len(number), np.int32), 1.0, number, labels)
     mixture = recipe.mixture_with_weights().model_copy(update={"cluster_by": None})
     schedule = Schedule(streams, recipe.training.batch_size, 1, recipe.seed, None, mixture)
     taken = Counter({corpus.label: 0 for corpus in corpora})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from distill.cli.clean import clean_command
 from distill.cli.hub import go_offline_if_cut_off, hub_names, quiet_libraries
 from distill.cli.output import output_file, show, write_json
 from distill.cli.run import SET_HELP
@@ -331,3 +332,6 @@ def data_stats(recipe: Path, overrides: tuple[str, ...], html: Path | None, json
         click.echo("--html FILE makes a page with pictures: overlap, languages, mixture and examples too")
     if json_file:
         write_json(json_file, found.as_dict())
+
+
+data.add_command(clean_command)

@@ -12,6 +12,7 @@ from distill.cli.cache import cache
 from distill.cli.data import data
 from distill.cli.evaluate import evaluate_command
 from distill.cli.mine import mine
+from distill.cli.predict import predict
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
 from distill.cli.sweep import sweep_command
@@ -62,6 +63,7 @@ for command in (
     check,
     evaluate_command,
     suites_command,
+    predict,
     sweep_command,
     translate,
     mine,

@@ -213,7 +213,7 @@ def test_golden_losses(distill: CommandServer, write_recipe: Callable[..., Path]
         teacher={"model": str(golden_teacher(tmp_path / "teacher"))},
         student={"kind": "transplant", "vocabulary": {"size": 100}, "max_tokens": 32},
         corpora={"golden": {"files": str(golden_corpus(tmp_path / "uk.tsv")), "languages": ["uk"], "dev_rows": 8}},
-        objectives={"mse": {"english_share": 0.5}},
+        objectives={"mse": {"loss": "mse", "english_share": 0.5}},
         training={**TRAINING, "max_steps": 5, "warmup": 0.4, "weight_decay": 0.1},
         evaluation={"suites": []},
     )

@@ -31,8 +31,14 @@ def load(folder: Path, files: dict[str, list[tuple[str, ...]]], **options: Any) 
     return load_sections(folder, corpora, **options)
 
 
+OBJECTIVES = {"pairs": "contrastive", "triplets": "contrastive", "scored": "scored", "labelled": "classification"}
+
+
 def load_sections(folder: Path, corpora: dict[str, Any], **options: Any) -> list[Corpus]:
     document = {"name": "x", "teacher": {"model": "a/b"}, "student": {"kind": "transplant"}, "corpora": corpora}
+    kinds = {section.get("rows") for section in corpora.values()} & OBJECTIVES.keys()
+    if kinds:
+        document["objectives"] = {OBJECTIVES[kind]: {"loss": OBJECTIVES[kind]} for kind in kinds}
     (folder / "recipe.yaml").write_text(json.dumps({**document, **options}))
     return load_corpora(load_recipe(folder / "recipe.yaml"), SentenceFilter())
 

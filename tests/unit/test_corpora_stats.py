@@ -83,7 +83,7 @@ def test_only_rows_to_train_on_count(tmp_path: Path, everyday_rows: list[dict[st
 def test_a_negative_that_is_not_there_is_no_text(tmp_path: Path) -> None:
     rows = [("A dog barks.", "An animal is loud.", "A cat sleeps."), ("It rains.", "Water falls.", "")]
     head = {"rows": "triplets", "languages": ["en"], "head": ("anchor", "positive", "negative")}
-    _, found = load(tmp_path, {"a": rows}, {"a": head}, cleaning="off")
+    _, found = load(tmp_path, {"a": rows}, {"a": head}, cleaning="off", objectives={"c": {"loss": "contrastive"}})
     triplets, rest = map(corpus_statistics, found)
     assert [texts.texts for texts in triplets.texts] == [1, 1, 1]
     assert [texts.column for texts in rest.texts] == ["anchor", "positive"]

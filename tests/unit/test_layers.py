@@ -30,7 +30,7 @@ RANKS = [
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
-    ["tokens", "student", "compare", "mteb_scores", "mining", "corpora_stats"],
+    ["tokens", "student", "gradients", "compare", "mteb_scores", "mining", "corpora_stats"],
     ["report", "corpora_report"],
     ["train", "card", "scoring", "corpora_page"],
     ["pipeline"],
