@@ -244,7 +244,7 @@ def show_corpus(corpus: Corpus, rows: int) -> None:
     lines += ["", f"{len(chosen)} of {len(corpus.train):,} rows to train on:"]
     lines += _samples(zip(*(corpus.texts(column, chosen) for column in corpus.columns), strict=True))
     for rule, tally in corpus.cleaning.dropped.items():
-        lines += ["", f"dropped: {REASONS[rule]} ({tally.count:,} rows)", *_samples(tally.examples[:rows])]
+        lines += ["", f"dropped: {REASONS[rule]}, {tally.count:,} in all", *_samples(tally.examples[:rows])]
     Console().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -37,7 +37,7 @@ def test_a_corpus_is_shown_with_statistics_and_rows(distill: CommandServer) -> N
     assert found.code == 0, found.errors
     assert "3 of 3,611 rows to train on:" in found.output
     assert "length ratio: median 0.96" in found.output
-    assert "dropped: a side is in another language (1 rows)" in found.output
+    assert "dropped: a side is in another language, 1 in all" in found.output
     assert found.output.count("  - ") == 4
 
 
