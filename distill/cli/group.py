@@ -9,6 +9,7 @@ import click
 
 from distill import __version__
 from distill.cli.cache import cache
+from distill.cli.data import data
 from distill.cli.evaluate import evaluate_command
 from distill.cli.mine import mine
 from distill.cli.predict import predict
@@ -20,6 +21,7 @@ from distill.cli.trim import trim
 from distill.errors import DistillError
 
 GOES_ON = {
+    "data": "; the same command goes on from here",
     "run": "; `--resume` goes on from the last checkpoint",
     "sweep": "; the same command goes on from here",
     "translate": "; the same command goes on from here",
@@ -66,6 +68,7 @@ for command in (
     translate,
     mine,
     trim,
+    data,
     schema,
     cache,
 ):

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
-    ["errors", "progress", "attention"],
+    ["errors", "progress", "attention", "pictures"],
     ["files", "languages", "encode", "duplicates", "scripts", "identify"],
     ["recipe"],
     [
@@ -30,11 +30,11 @@ RANKS = [
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
-    ["tokens", "student", "gradients", "compare", "mteb_scores", "mining"],
+    ["tokens", "student", "gradients", "compare", "mteb_scores", "mining", "corpora_stats"],
     ["report", "corpora_report"],
-    ["train", "card", "scoring"],
+    ["train", "card", "scoring", "corpora_page"],
     ["pipeline"],
-    ["plan", "sweep"],
+    ["plan", "sweep", "prepare"],
     ["cli"],
 ]
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}
