@@ -11,8 +11,7 @@ of sparse 0/1 matrices, so that a round of expectation maximisation is two produ
 from __future__ import annotations
 
 import logging
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -51,7 +50,7 @@ class Links:
 
 
 def align(
-    sentences: Iterable[tuple[Sequence[int], Sequence[int]]], *, n_target: int, n_source: int, rounds: int
+    sentences: Sequence[tuple[Sequence[int], Sequence[int]]], *, n_target: int, n_source: int, rounds: int
 ) -> sparse.csr_array:
     """Return for each target piece the weights of the source pieces it stands for.
 
@@ -64,10 +63,7 @@ def align(
     Returns:
         Matrix (n_target, n_source); a row sums to 1, or is empty where the piece was never seen.
     """
-    targets, sources = [], []
-    for target, source in sentences:  # kept as arrays: lists take four times the memory
-        targets.append(array("i", target))
-        sources.append(array("i", source))
+    targets, sources = zip(*sentences, strict=True) if sentences else ((), ())
     links = find_links(targets, sources)
     forward = _expected_counts(links.target_places, links.source, rounds)
     backward = _expected_counts(links.source_places, links.target, rounds)

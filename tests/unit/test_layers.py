@@ -14,7 +14,7 @@ RANKS = [
     ["files", "languages", "encode", "duplicates"],
     ["recipe"],
     ["rundir", "store", "models", "vocabulary", "alignment", "optimizer", "mteb_tasks"],
-    ["named_models", "corpora", "neighbours", "uncertainty", "launch"],
+    ["rows", "named_models", "corpora", "neighbours", "uncertainty", "launch"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
     ["tokens", "student", "compare", "mteb_scores"],
