@@ -71,7 +71,7 @@ def start_rows(
         translations: sentences to learn from.
         spelled: weights of the old pieces that spell a new one (pieces, old pieces); a row sums to 1 or is empty.
         rounds: rounds of expectation maximisation of the alignment.
-        english_weight: see `ENGLISH_WEIGHT`; infinite: the teacher's pieces keep their rows.
+        english_weight: see `ENGLISH_WEIGHT`.
         spelling_weight: see `SPELLING_WEIGHT`; 0: spelling does not count.
         ridge: see `RIDGE`; infinite: no fit.
     """
@@ -86,7 +86,7 @@ def start_rows(
     own = embeddings[same[known]]
     rows[known] = own + share[known, None] * (rows[known] - own)
     if np.isfinite(ridge):
-        fit_rows(rows, (seen > 0) & (share > 0.5), embeddings, translations, ridge=ridge)
+        fit_rows(rows, (seen > 0) & (share > 0), embeddings, translations, ridge=ridge)
     return rows
 
 
@@ -102,11 +102,14 @@ def _joined(
     rows[total > 0] = mixed[total > 0] / total[total > 0, None]
     # An average is shorter than what it averages. Half of the difference restored is best (DECISIONS.md).
     norms, usual = np.linalg.norm(rows, axis=1, keepdims=True), np.median(np.linalg.norm(embeddings, axis=1))
-    return rows * np.sqrt(usual / np.maximum(norms, 1e-12)).astype(np.float32)
+    rows *= np.sqrt(usual / np.maximum(norms, 1e-12))
+    return rows
 
 
 def _foreign_share(same: Numbers, seen: Numbers, english: Numbers, english_weight: float) -> Floats:
     """Return which share of a piece's row comes from the other languages, (pieces,): 1 for a new piece.
+
+    Less than half is none, so that English stays as it is.
 
     Args:
         same: as in `start_rows`.
@@ -118,11 +121,8 @@ def _foreign_share(same: Numbers, seen: Numbers, english: Numbers, english_weigh
     share = np.ones(len(same), np.float32)
     share[known] = 0
     used = known & (seen > 1)  # one occurrence is no evidence
-    in_english = english[same[used]]
-    # A piece without English occurrences in the corpora may be English all the same: no weight is infinite then.
-    weight = np.multiply(in_english, english_weight, out=np.zeros(len(in_english)), where=in_english > 0)
-    share[used] = (seen[used] / (seen[used] + weight)) if np.isfinite(english_weight) else 0
-    return share
+    share[used] = seen[used] / (seen[used] + english_weight * english[same[used]])
+    return np.where(share < 0.5, 0, share).astype(np.float32)
 
 
 def fit_rows(
@@ -157,7 +157,8 @@ def _ridge_solution(matrix: sparse.csr_array, transposed: sparse.csr_array, want
     Hestenes & Stiefel 1952, on the normal equations.
     """
     residual = transposed @ wanted
-    x, direction = np.zeros_like(residual), residual.copy()
+    x: Floats = np.zeros_like(residual)
+    direction = residual.copy()
     square = (residual**2).sum(axis=0)
     for _ in range(FIT_ROUNDS):
         image = transposed @ (matrix @ direction) + np.float32(ridge) * direction
