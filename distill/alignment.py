@@ -154,6 +154,7 @@ def _expected_counts(links: Links, rounds: int) -> npt.NDArray[np.float64]:
             shares = per_target_place[links.target_places.indices[of_links]]
             shares *= per_source_place[links.source_places.indices[of_links]]
             counts[own] *= np.add.reduceat(shares, starts[:-1][own] - starts[first])
+        counts = np.maximum(counts, np.finfo(float).tiny)  # after many rounds
         forward = counts / np.bincount(links.source, counts)[links.source]
         backward = counts / np.bincount(links.target, counts)[links.target]
     return counts

@@ -18,7 +18,7 @@ ENGLISH_WEIGHT = 10.0
 SPELLING_WEIGHT = 20.0
 """Occurrences that outweigh how a piece is spelt: names are read by their letters, frequent endings by alignment."""
 
-RIDGE = 0.1
+RIDGE = 1.0
 """What a row's squared change costs in the fit, where a sentence's squared error costs 1."""
 
 FIT_ROUNDS = 15
@@ -54,9 +54,6 @@ def start_rows(
     spelled: sparse.csr_array,
     *,
     rounds: int,
-    english_weight: float = ENGLISH_WEIGHT,
-    spelling_weight: float = SPELLING_WEIGHT,
-    ridge: float = RIDGE,
 ) -> Floats:
     """Return the embedding matrix of a new vocabulary, (pieces, hidden).
 
@@ -71,31 +68,27 @@ def start_rows(
         translations: sentences to learn from.
         spelled: weights of the old pieces that spell a new one (pieces, old pieces); a row sums to 1 or is empty.
         rounds: rounds of expectation maximisation of the alignment.
-        english_weight: see `ENGLISH_WEIGHT`.
-        spelling_weight: see `SPELLING_WEIGHT`; 0: spelling does not count.
-        ridge: see `RIDGE`; infinite: no fit.
     """
     n_old, n_new = len(embeddings), len(same)
-    seen = _counts(translations.targets, n_new)
     pairs = list(zip(translations.targets, translations.sources, strict=True))
     pairs += zip(translations.english, translations.sources, strict=False)
     weights = align(pairs, n_target=n_new, n_source=n_old, rounds=rounds)
-    rows = _joined(embeddings, weights, spelled, _counts(translations.english, n_new) + seen, spelling_weight)
-    share = _foreign_share(same, seen, _counts(translations.sources, n_old), english_weight)
+    aligned = np.diff(weights.indptr) > 0  # sentences of no use for it are left out
+    seen = np.where(aligned, _counts(translations.targets, n_new), 0)
+    of_both = np.where(aligned, seen + _counts(translations.english, n_new), 0)
+    rows = _joined(embeddings, weights, spelled, of_both)
+    share = _foreign_share(same, seen, _counts(translations.sources, n_old))
     known = same >= 0
     own = embeddings[same[known]]
     rows[known] = own + share[known, None] * (rows[known] - own)
-    if np.isfinite(ridge):
-        fit_rows(rows, (seen > 0) & (share > 0), embeddings, translations, ridge=ridge)
+    fit_rows(rows, (seen > 0) & (share > 0), embeddings, translations)
     return rows
 
 
-def _joined(
-    embeddings: Floats, weights: sparse.csr_array, spelled: sparse.csr_array, seen: Numbers, spelling_weight: float
-) -> Floats:
+def _joined(embeddings: Floats, weights: sparse.csr_array, spelled: sparse.csr_array, seen: Numbers) -> Floats:
     """Return for each new piece the mean of the old ones it is aligned with and spelt by, (pieces, hidden)."""
-    by_alignment = np.where(np.diff(weights.indptr) > 0, seen, 0).astype(np.float32)
-    by_spelling = np.where(np.diff(spelled.indptr) > 0, spelling_weight, 0).astype(np.float32)
+    by_alignment = seen.astype(np.float32)
+    by_spelling = np.where(np.diff(spelled.indptr) > 0, SPELLING_WEIGHT, 0).astype(np.float32)
     total = by_alignment + by_spelling
     rows: Floats = np.tile(embeddings.mean(axis=0), (len(seen), 1))
     mixed = by_alignment[:, None] * (weights @ embeddings) + by_spelling[:, None] * (spelled @ embeddings)
@@ -106,7 +99,7 @@ def _joined(
     return rows
 
 
-def _foreign_share(same: Numbers, seen: Numbers, english: Numbers, english_weight: float) -> Floats:
+def _foreign_share(same: Numbers, seen: Numbers, english: Numbers) -> Floats:
     """Return which share of a piece's row comes from the other languages, (pieces,): 1 for a new piece.
 
     Less than half is none, so that English stays as it is.
@@ -115,30 +108,26 @@ def _foreign_share(same: Numbers, seen: Numbers, english: Numbers, english_weigh
         same: as in `start_rows`.
         seen: occurrences of each new piece in the other languages (pieces,).
         english: occurrences of each old piece in English (old pieces,).
-        english_weight: as in `start_rows`.
     """
     known = same >= 0
     share = np.ones(len(same), np.float32)
     share[known] = 0
     used = known & (seen > 1)  # one occurrence is no evidence
-    share[used] = seen[used] / (seen[used] + english_weight * english[same[used]])
+    share[used] = seen[used] / (seen[used] + ENGLISH_WEIGHT * english[same[used]])
     return np.where(share < 0.5, 0, share).astype(np.float32)
 
 
-def fit_rows(
-    rows: Floats, free: npt.NDArray[np.bool_], embeddings: Floats, translations: Translations, *, ridge: float
-) -> None:
+def fit_rows(rows: Floats, free: npt.NDArray[np.bool_], embeddings: Floats, translations: Translations) -> None:
     """Change the free rows in place so that the mean row of a sentence comes near that of its English translation.
 
     Ridge regression towards the rows as given: the sum over all pairs of |mean of the target's rows - mean of the
-    source's embeddings|² and `ridge` times the sum of the squared changes is least. Solved by conjugate gradients.
+    source's embeddings|² and `RIDGE` times the sum of the squared changes is least. Solved by conjugate gradients.
 
     Args:
         rows: (pieces, hidden).
         free: rows that may change (pieces,).
         embeddings: the teacher's (old pieces, hidden).
         translations: sentences to fit.
-        ridge: see `RIDGE`.
     """
     used = [i for i, (t, s) in enumerate(zip(translations.targets, translations.sources, strict=True)) if t and s]
     targets = _means([translations.targets[i] for i in used], len(rows))
@@ -148,11 +137,11 @@ def fit_rows(
     for start in range(0, rows.shape[1], FIT_COLUMNS):
         columns = slice(start, start + FIT_COLUMNS)
         error = sources @ embeddings[:, columns] - targets @ rows[:, columns]
-        rows[free, columns] += _ridge_solution(variable, transposed, error, ridge)
+        rows[free, columns] += _ridge_solution(variable, transposed, error)
 
 
-def _ridge_solution(matrix: sparse.csr_array, transposed: sparse.csr_array, wanted: Floats, ridge: float) -> Floats:
-    """Return x that makes |matrix @ x - wanted|² + ridge |x|² least, each column by conjugate gradients from 0.
+def _ridge_solution(matrix: sparse.csr_array, transposed: sparse.csr_array, wanted: Floats) -> Floats:
+    """Return x that makes |matrix @ x - wanted|² + RIDGE |x|² least, each column by conjugate gradients from 0.
 
     Hestenes & Stiefel 1952, on the normal equations.
     """
@@ -161,7 +150,7 @@ def _ridge_solution(matrix: sparse.csr_array, transposed: sparse.csr_array, want
     direction = residual.copy()
     square = (residual**2).sum(axis=0)
     for _ in range(FIT_ROUNDS):
-        image = transposed @ (matrix @ direction) + np.float32(ridge) * direction
+        image = transposed @ (matrix @ direction) + np.float32(RIDGE) * direction
         step = square / np.maximum((direction * image).sum(axis=0), 1e-20)
         x += step * direction
         residual -= step * image
