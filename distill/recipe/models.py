@@ -53,7 +53,7 @@ class VocabularySection(Section):
     )
     size: PositiveInt | None = Field(
         None,
-        description="At most this many pieces of the non-English side are added (extend), or are learnt from both (replace). "
+        description="At most this many pieces are added (extend), or learnt from both sides (replace). "
         "If absent, chosen from the amount of text.",
     )
     min_count: PositiveInt = Field(2, description="A piece is kept if it occurs at least this often.")

@@ -76,7 +76,7 @@ def co_occurrence(links: alignment.Links, rounds: int) -> np.ndarray:
     return np.diff(links.target_places.indptr).astype(float)
 
 
-OLD_ROWS = {"distill.rows.ENGLISH_WEIGHT": 1e12}
+OLD_ROWS = {"distill.rows._foreign_share": lambda same, seen, english: (same < 0).astype(np.float32)}
 NO_SPELLING = {"distill.student.spellings": lambda teacher, pieces: {}}
 NO_FIT = {"distill.rows.fit_rows": lambda *args: None}
 APART = {"distill.alignment._expected_counts": directions_apart}
