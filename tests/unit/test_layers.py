@@ -26,7 +26,7 @@ RANKS = [
         "layers",
     ],
     ["cleaning"],
-    ["named_models", "vectors", "reduction", "neighbours", "uncertainty", "launch"],
+    ["rows", "named_models", "vectors", "reduction", "neighbours", "uncertainty", "launch"],
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
