@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 from array import array
 from collections.abc import Callable, Iterator, Sequence
