@@ -113,12 +113,12 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
     try:
         with disk_errors(Path(datasets.config.HF_DATASETS_CACHE)):
             config = _config(section, language)
-            place = _hub_place(section, language)
-            builder = datasets.load_dataset_builder(name, config, **place)
+            builder = datasets.load_dataset_builder(name, config, **_hub_place(section, language))
             splits = list(builder.info.splits or [])
             if split == "dev" and (wanted is None or (splits and wanted not in splits)):
                 return None
-            rows = datasets.load_dataset(name, config, split=wanted, **place)
+            builder.download_and_prepare()
+            rows = builder.as_dataset(split=wanted)
     except DistillError:
         raise
     except Exception as error:
@@ -185,7 +185,9 @@ def _config(section: CorpusSection, language: str) -> str | None:
     import datasets
 
     first: ValueError | None = None
-    for config in _configs(section, language):
+    if len(configs := _configs(section, language)) == 1:
+        return configs[0]
+    for config in configs:
         try:
             builder = datasets.load_dataset_builder(str(section.hub), config, **_hub_place(section, language))
         except ValueError as error:

@@ -124,9 +124,7 @@ class CorpusSection(Section):
         description="Hub only: take the files of this folder instead of a configuration; {language} stands for the "
         "code. With revision: refs/convert/parquet, the way to sets that come with a loading script.",
     )
-    where: dict[Text, Text] = Field(
-        {}, description="Hub only: column → value; only these rows, such as {label: '1'}."
-    )
+    where: dict[Text, Text] = Field({}, description="Hub only: column → value; only these rows, such as {label: '1'}.")
     revision: Text | None = Field(None, description="Hub only: commit, branch or tag.")
     split: Text = Field("train", description="Hub only: the split to train on.")
     dev_split: Text | None = Field(

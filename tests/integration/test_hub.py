@@ -36,9 +36,7 @@ def hub(tiny_teacher: Path, plain_encoder: Path, everyday_rows: list[dict[str, s
             "label": [number % 2 for number in range(len(rows))],
         }
 
-    hub.add_conversion(
-        "tests/scripted", {"uk": {"train": labelled(rows["uk"][40:]), "val": labelled(rows["uk"][:40])}}
-    )
+    hub.add_conversion("tests/scripted", {"uk": {"train": labelled(rows["uk"][40:]), "val": labelled(rows["uk"][:40])}})
     yield hub
     hub.stop()
 
