@@ -249,6 +249,9 @@ def hub_error(place: str, config: str | None, error: Exception, *, key: str) -> 
             f"the Hub cannot be reached: {first}",
             hint="check the network and that HF_HUB_OFFLINE is not set, or use a local folder",
         )
+    if "scripts are no longer supported" in first and key.startswith("corpora."):
+        hint = f"set {key}.revision: refs/convert/parquet, where the Hub may have converted it, and {key}.data_dir"
+        return DataError(place, first, hint=hint)
     if isinstance(error, DatasetNotFoundError) and first.startswith("Revision"):
         return DataError(place, first, hint=f"check {key}.revision: a commit, branch or tag")
     if isinstance(error, DatasetNotFoundError):

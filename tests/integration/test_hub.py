@@ -149,11 +149,12 @@ SCRIPTED: dict[str, Any] = {
 
 
 def test_a_set_with_a_loading_script_is_read_from_its_conversion(run: Callable[..., Ended], tmp_path: Path) -> None:
-    ended = run(corpora={"scripted": {**SCRIPTED, "dev_split": "validation", "cleaning": "off"}})
+    ended = run(corpora={"scripted": {**SCRIPTED, "revision": "main"}})
+    assert "Dataset scripts are no longer supported" in ended.errors
+    assert "set corpora.scripted.revision: refs/convert/parquet" in ended.errors
+    ended = run("--fresh", corpora={"scripted": {**SCRIPTED, "dev_split": "validation", "cleaning": "off"}})
     assert ended.code == 0, ended.errors
     assert counts(tmp_path / "runs/small") == {"read": 200, "train": 160, "dev": 40}
-    ended = run("--fresh", corpora={"scripted": {**SCRIPTED, "revision": "main"}})
-    assert "scripts are no longer supported" in ended.errors
 
 
 def test_only_the_rows_with_a_value_are_taken(run: Callable[..., Ended], tmp_path: Path) -> None:
