@@ -53,6 +53,10 @@ LONGEST_WAIT = timedelta(hours=12)
 """How long a process waits for the others, which may be reading corpora or embedding."""
 
 
+PROJECTION = "projection.npy"
+"""File of a run that reduces dimensions."""
+
+
 @dataclass
 class Outcome:
     """What a run came to.
@@ -74,6 +78,23 @@ class Outcome:
     corpora: list[Corpus] = field(default_factory=list)
 
 
+@dataclass
+class Ready:
+    """What a run begins with.
+
+    Attributes:
+        sets: test sets.
+        corpora: the corpora, loaded.
+        teacher: the teacher; its vectors of the corpora are stored.
+        student: the student before its first step.
+    """
+
+    sets: list[TestSet]
+    corpora: list[Corpus]
+    teacher: Teacher
+    student: SentenceTransformer
+
+
 def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outcome:
     """Make a student from a recipe, from corpora to report.
 
@@ -92,23 +113,8 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
     try:
         if finished := _finished(run):
             return finished
-        set_seed(recipe.seed)
-        sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
-        with accelerator.main_process_first():
-            corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
-        run.log(
-            "corpora",
-            corpora={corpus.label: corpus.counts for corpus in corpora},
-            overlap={corpus.label: corpus.overlap for corpus in corpora},
-        )
-        run.write_json("cleaning.json", cleaning_dict(corpora))
-        teacher = load_teacher(recipe.teacher, accelerator.device)
-        embed_corpora(teacher, recipe, corpora, accelerator)
-        if recipe.student.dimensions:
-            with accelerator.main_process_first():
-                teacher = reduced_teacher(teacher, corpora, recipe.student.dimensions, run.path / "projection.npy")
-        student = untrained_student(recipe, teacher, corpora, run, accelerator)
-        run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
+        ready = prepare(recipe, run, accelerator)
+        sets, corpora, teacher, student = ready.sets, ready.corpora, ready.teacher, ready.student
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.targets, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
@@ -131,6 +137,28 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         return Outcome(run.model, [], {})
     finally:
         run.close()
+
+
+def prepare(recipe: Recipe, run: RunDirectory, accelerator: Accelerator) -> Ready:
+    """Return what a run begins with; the untrained student is kept in its directory."""
+    set_seed(recipe.seed)
+    sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
+    with accelerator.main_process_first():
+        corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
+    run.log(
+        "corpora",
+        corpora={corpus.label: corpus.counts for corpus in corpora},
+        overlap={corpus.label: corpus.overlap for corpus in corpora},
+    )
+    run.write_json("cleaning.json", cleaning_dict(corpora))
+    teacher = load_teacher(recipe.teacher, accelerator.device)
+    embed_corpora(teacher, recipe, corpora, accelerator)
+    if recipe.student.dimensions:
+        with accelerator.main_process_first():
+            teacher = reduced_teacher(teacher, corpora, recipe.student.dimensions, run.path / PROJECTION)
+    student = untrained_student(recipe, teacher, corpora, run, accelerator)
+    run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
+    return Ready(sets, corpora, teacher, student)
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:

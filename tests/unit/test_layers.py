@@ -34,7 +34,8 @@ RANKS = [
     ["report", "corpora_report"],
     ["train", "card", "scoring"],
     ["pipeline"],
-    ["plan", "sweep"],
+    ["plan", "sweep", "degrade"],
+    ["rank_data"],
     ["cli"],
 ]
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}
