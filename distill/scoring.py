@@ -67,19 +67,19 @@ def main_scores(scores: Sequence[Score]) -> list[Score]:
     Its metric is called as in the table of scores.
     """
     titles = {metric: title for title, metrics in MAIN for metric in metrics if metric not in LOWER_IS_BETTER}
-    found: dict[tuple[str, str, str], list[Score]] = {}
+    found: dict[tuple[str, str, str, str], list[Score]] = {}
     for score in scores:
-        if score.metric in titles:
-            found.setdefault((score.model, score.suite, score.pair), []).append(score)
+        if title := titles.get(score.metric):
+            found.setdefault((score.model, score.suite, score.pair, title), []).append(score)
     joined = []
-    for (model, suite, pair), own in found.items():
+    for (model, suite, pair, title), own in found.items():
         mean = standing(own).means[model]
         replicates = [score.replicates for score in own if score.replicates is not None]
         joined.append(
             Score(
                 suite,
                 pair,
-                titles[own[0].metric],
+                title,
                 model,
                 mean.value,
                 own[0].n,
