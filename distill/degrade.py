@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -140,8 +141,9 @@ def models_by_step(run: RunDirectory, device: torch.device) -> dict[int, EncodeT
     Raises:
         RunError: there are none but the untrained.
     """
-    found = {step: partial(checkpoint_student, run, folder, device) for step, folder in run.intact_checkpoints()}
-    loads: dict[int, Any] = {0: partial(load_student, run.untrained, device), **found}
+    untrained = load_student(run.untrained, device)
+    loads: dict[int, Callable[[], SentenceTransformer]] = {0: lambda: untrained}
+    loads |= {step: partial(with_checkpoint, untrained, folder) for step, folder in run.intact_checkpoints()}
     finished = run.read_json("scores.json")
     if finished and run.model.exists():
         loads.setdefault(finished["weights_from"], partial(load_model, "model", str(run.model), device=str(device)))
@@ -150,16 +152,15 @@ def models_by_step(run: RunDirectory, device: torch.device) -> dict[int, EncodeT
     return {step: vectors_by(loads[step], f"{run.path.name} step {step}") for step in sorted(loads)}
 
 
-def checkpoint_student(run: RunDirectory, checkpoint: Path, device: torch.device) -> SentenceTransformer:
-    """Return the student with the weights of a checkpoint.
+def with_checkpoint(untrained: SentenceTransformer, checkpoint: Path) -> SentenceTransformer:
+    """Return a copy of a run's untrained student with the weights of a checkpoint.
 
     Raises:
         RunError: the checkpoint has no such weights.
     """
     if not (checkpoint / WEIGHTS).is_file():
         raise RunError(str(checkpoint), f"no {WEIGHTS}", hint="checkpoints of sharded models cannot be scored")
-    student = load_student(run.untrained, device)
-    encoder = Encoder(student)
+    encoder = Encoder(copy.deepcopy(untrained))
     # A model of several processes is saved with the name of its wrapper.
     stored = {name.removeprefix("module."): tensor for name, tensor in load_file(checkpoint / WEIGHTS).items()}
     own = encoder.state_dict()
@@ -167,7 +168,7 @@ def checkpoint_student(run: RunDirectory, checkpoint: Path, device: torch.device
     if stored.keys() - own.keys() or any(tensor.data_ptr() not in known for tensor in own.values()):
         raise RunError(str(checkpoint), "has the weights of another model than the untrained student")
     encoder.load_state_dict(stored, strict=False)
-    return student
+    return encoder.student
 
 
 def loss_courses(events: Sequence[Mapping[str, Any]]) -> list[Course]:
@@ -270,21 +271,28 @@ def _at(course: Course, step: int, form: str, factor: float = 1.0) -> str:
 def remarks(found: Degradation) -> list[str]:
     """Return what the tables mean, what was forgotten, and which steps could be scored."""
     sets = [course for course in found.scores if course.name[0] != "mean"]
-    lost = [f"{course.name[1]} {course.name[2]} ({_drop(course)})" for course in sets if course.forgotten]
+    lost = [
+        f"{' '.join(c.name[1:])} {c.name[0]}, {100 * c.drop.value:.1f} since step {c.best_step}"
+        for c in sets
+        if c.forgotten
+    ]
     lines = [
-        f"forgotten: {'; '.join(lost)}" if lost else f"nothing on {len(sets)} test sets that can be told from chance",
-        "drop: of the last step from the best one, paired bootstrap; the best of many steps is partly so by chance. "
-        "Dev losses have no interval",
+        f"forgotten: {'; '.join(lost) or 'nothing that can be told from chance'}",
+        "drop: of the last step from the best one, with the interval of the paired bootstrap; forgotten: it does not "
+        "include 0. The best of many steps is so partly by chance. Dev losses have no interval",
     ]
     if found.weights_from is not None:
         lines.append(f"the finished model has the weights of step {found.weights_from}")
-    gone = [step for step in found.checkpoints if step not in found.steps]
-    if gone:
+    if gone := sorted(set(found.checkpoints) - set(found.steps)):
         lines.append(
-            f"scored at steps {', '.join(map(str, found.steps))}; {len(gone)} other checkpoints, of steps {gone[0]} to "
-            f"{gone[-1]}, were removed: train with training.keep_checkpoints={len(set(found.checkpoints))} to keep all"
+            f"not scored: step{'s' * (len(gone) > 1)} {_listed(gone)}, whose checkpoints are gone; to keep all, train "
+            f"with training.keep_checkpoints={len(set(found.checkpoints))}"
         )
     return lines
+
+
+def _listed(steps: Sequence[int]) -> str:
+    return ", ".join(map(str, steps)) if len(steps) <= MOST_STEPS else f"{steps[0]}, {steps[1]}, … {steps[-1]}"
 
 
 def degradation_table(found: Degradation) -> Group:

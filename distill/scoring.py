@@ -91,6 +91,17 @@ def main_scores(scores: Sequence[Score]) -> list[Score]:
     return joined
 
 
+def scores_while_training(run: RunDirectory) -> dict[str, dict[str, float]]:
+    """Return step → test set → main score × 100, and their mean; empty if the student was scored only at the end."""
+    found: dict[str, dict[str, float]] = {}
+    for event in run.read_log():
+        if event["event"] == "scores":
+            scores = main_scores([Score(**score) for score in event["scores"]])
+            values = {f"{score.suite} {score.pair} {score.metric}": 100 * score.value for score in scores}
+            found[str(event["step"])] = {**values, **({"mean": fmean(values.values())} if len(values) > 1 else {})}
+    return found if len(found) > 1 else {}
+
+
 def score_models(
     sources: Mapping[str, str], suites: Sequence[str], pairs: Sequence[str] | None, *, teacher_of: Path | None = None
 ) -> list[Score]:
