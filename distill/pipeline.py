@@ -33,7 +33,7 @@ from distill.recipe.evaluation import MODELS
 from distill.reduction import ProjectedVectors
 from distill.report import dev_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
-from distill.scoring import mean_score, score_before, score_student
+from distill.scoring import mean_score, score_before, score_student, scores_while_training
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts, reduced_teacher
@@ -53,6 +53,10 @@ LONGEST_WAIT = timedelta(hours=12)
 """How long a process waits for the others, which may be reading corpora or embedding."""
 
 
+PROJECTION = "projection.npy"
+"""File of a run that reduces dimensions."""
+
+
 @dataclass
 class Outcome:
     """What a run came to.
@@ -62,6 +66,7 @@ class Outcome:
         scores: all scores of teacher, untrained student and student.
         facts: name → value, for the report.
         dev: step → set → dev loss.
+        during: step → test set → main score × 100, where the student was scored while it trained.
         weights_from: step that the weights are from.
         corpora: what was trained on; empty when a finished run is shown again.
     """
@@ -70,8 +75,26 @@ class Outcome:
     scores: list[Score]
     facts: dict[str, str]
     dev: dict[str, dict[str, float]] = field(default_factory=dict)
+    during: dict[str, dict[str, float]] = field(default_factory=dict)
     weights_from: int = 0
     corpora: list[Corpus] = field(default_factory=list)
+
+
+@dataclass
+class Ready:
+    """What a run begins with.
+
+    Attributes:
+        sets: test sets.
+        corpora: the corpora, loaded.
+        teacher: the teacher; its vectors of the corpora are stored.
+        student: the student before its first step.
+    """
+
+    sets: list[TestSet]
+    corpora: list[Corpus]
+    teacher: Teacher
+    student: SentenceTransformer
 
 
 def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outcome:
@@ -92,23 +115,8 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
     try:
         if finished := _finished(run):
             return finished
-        set_seed(recipe.seed)
-        sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
-        with accelerator.main_process_first():
-            corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
-        run.log(
-            "corpora",
-            corpora={corpus.label: corpus.counts for corpus in corpora},
-            overlap={corpus.label: corpus.overlap for corpus in corpora},
-        )
-        run.write_json("cleaning.json", cleaning_dict(corpora))
-        teacher = load_teacher(recipe.teacher, accelerator.device)
-        embed_corpora(teacher, recipe, corpora, accelerator)
-        if recipe.student.dimensions:
-            with accelerator.main_process_first():
-                teacher = reduced_teacher(teacher, corpora, recipe.student.dimensions, run.path / "projection.npy")
-        student = untrained_student(recipe, teacher, corpora, run, accelerator)
-        run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
+        ready = prepare(recipe, run, accelerator)
+        sets, corpora, teacher, student = ready.sets, ready.corpora, ready.teacher, ready.student
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
         data = training_data(recipe, teacher, teacher.targets, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
@@ -131,6 +139,28 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         return Outcome(run.model, [], {})
     finally:
         run.close()
+
+
+def prepare(recipe: Recipe, run: RunDirectory, accelerator: Accelerator) -> Ready:
+    """Return what a run begins with; the untrained student is kept in its directory."""
+    set_seed(recipe.seed)
+    sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
+    with accelerator.main_process_first():
+        corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
+    run.log(
+        "corpora",
+        corpora={corpus.label: corpus.counts for corpus in corpora},
+        overlap={corpus.label: corpus.overlap for corpus in corpora},
+    )
+    run.write_json("cleaning.json", cleaning_dict(corpora))
+    teacher = load_teacher(recipe.teacher, accelerator.device)
+    embed_corpora(teacher, recipe, corpora, accelerator)
+    if recipe.student.dimensions:
+        with accelerator.main_process_first():
+            teacher = reduced_teacher(teacher, corpora, recipe.student.dimensions, run.path / PROJECTION)
+    student = untrained_student(recipe, teacher, corpora, run, accelerator)
+    run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
+    return Ready(sets, corpora, teacher, student)
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
@@ -280,7 +310,7 @@ def finish(
     scores = before + after
     facts = {
         "training time": f"{duration(result.state.seconds)} on {describe_device(teacher.model.device)}",
-        "steps": f"{result.state.step} of {result.n_steps}" + " (stopped early)" * result.stopped_early,
+        "steps": f"{result.state.step} of {result.n_steps}" + _why_stopped(recipe, result),
         "weights from step": str(result.step),
         "command": f"`{command}`",
     }
@@ -292,13 +322,22 @@ def finish(
     )
     (temporary / "README.md").write_text(card, encoding="utf-8")
     run.publish(temporary, run.model)
-    run.write_text("report.md", report(recipe, corpora, scores, facts, result))
-    run.log("scores", step=result.state.step, scores=[score.as_dict() for score in after])
+    run.log("scores", step=result.step, scores=[score.as_dict() for score in after])
+    during = scores_while_training(run)
+    run.write_text("report.md", report(recipe, corpora, scores, facts, result, during))
     store_replicates(run.path / "scores.npz", scores)
     dev = dev_losses(result.state)
     stored = {"facts": facts, "scores": [score.as_dict() for score in scores]}
     run.write_json("scores.json", {**stored, "dev": dev, "weights_from": result.step})
-    return Outcome(run.model, scores, facts, dev, result.step, corpora)
+    return Outcome(run.model, scores, facts, dev, during, result.step, corpora)
+
+
+def _why_stopped(recipe: Recipe, result: TrainingResult) -> str:
+    """Return why training ended before its last step, an empty string if it did not."""
+    stopping = recipe.training.early_stopping
+    if not result.stopped_early or stopping is None:
+        return ""
+    return f" (stopped early: evaluations without improvement: {stopping.patience})"
 
 
 def dev_losses(state: State) -> dict[str, dict[str, float]]:
@@ -317,14 +356,18 @@ def report(
     scores: Sequence[Score],
     facts: dict[str, str],
     result: TrainingResult,
+    during: dict[str, dict[str, float]],
 ) -> str:
     """Return the run's report in Markdown."""
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    while_training = (
+        f"## Scores while training (× 100)\n\n{dev_markdown(during, result.step, digits=1)}\n\n" if during else ""
+    )
     return (
         f"# {recipe.name}\n\n{lines}\n\n## Scores\n\n{score_markdown(scores, columns(scores))}\n\n"
         f"## Corpora\n\n{corpora_markdown(corpora)}\n\n{overlap_markdown(corpora)}\n\n"
         f"## Cleaning\n\n{cleaning_markdown(corpora, examples=True)}\n\n"
-        f"## Dev loss\n\n{dev_markdown(dev_losses(result.state), result.step)}\n\n"
+        f"## Dev loss\n\n{dev_markdown(dev_losses(result.state), result.step)}\n\n{while_training}"
         f"## Recipe\n\n```yaml\n{recipe_yaml(recipe).strip()}\n```\n"
     )
 
@@ -355,4 +398,5 @@ def _finished(run: RunDirectory) -> Outcome | None:
     if stored is None or not run.model.exists():
         return None
     scores = with_replicates([Score(**score) for score in stored["scores"]], run.path / "scores.npz")
-    return Outcome(run.model, scores, stored["facts"], stored["dev"], stored["weights_from"])
+    during = scores_while_training(run)
+    return Outcome(run.model, scores, stored["facts"], stored["dev"], during, stored["weights_from"])

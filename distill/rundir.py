@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,15 +154,19 @@ class RunDirectory:
 
     def newest_checkpoint(self) -> tuple[int, Path] | None:
         """Return step and folder of the newest checkpoint whose files are intact, None if there is none."""
+        return next(self.intact_checkpoints(), None)
+
+    def intact_checkpoints(self) -> Iterator[tuple[int, Path]]:
+        """Yield step and folder of the checkpoints whose files are intact, newest first."""
         for step, folder in reversed(self.checkpoints()):
             try:
                 sums = json.loads((folder / "state.json").read_text())["files"]
                 if all(file_checksum(folder / name) == checksum for name, checksum in sums.items()):
-                    return step, folder
+                    yield step, folder
+                    continue
             except (OSError, ValueError, KeyError):
                 pass
             log.warning("%s is damaged and is left out", folder)
-        return None
 
     def commit_checkpoint(self, temporary: Path, step: int, state: Mapping[str, Any]) -> None:
         """Give a written checkpoint its name, with checksums of its files; the best weights so far are part of it."""
@@ -274,7 +278,8 @@ class RunDirectory:
         self._remove_leftovers()
         if not self.has_progress():
             (self.path / "log.jsonl").unlink(missing_ok=True)
-            start = {"fingerprint": recipe.fingerprint(), "command": command, "teacher": recipe.teacher.model}
+            places = {"teacher": recipe.teacher.model, "suites": list(recipe.evaluation.suites)}
+            start = {"fingerprint": recipe.fingerprint(), "command": command, **places}
             self.write_json("run.json", {**start, "started": _now()})
         self.write_json("recipe.json", recipe.identity())
 

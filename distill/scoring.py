@@ -8,14 +8,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 
-from distill.compare import LOWER_IS_BETTER
+from distill.compare import LOWER_IS_BETTER, standing
 from distill.encode import EncodeTexts, encode
 from distill.evaluate import Score, evaluate, store_replicates, with_replicates
 from distill.named_models import teacher_section
-from distill.report import MAIN_METRICS
+from distill.report import MAIN
 from distill.rundir import RunDirectory
 from distill.teacher import Teacher, load_teacher
 from distill.testsets import COMMAND_LINE, TestSet, load_suites
@@ -57,11 +58,48 @@ def score_student(teacher: Teacher, student: SentenceTransformer, sets: Sequence
 
 def mean_score(scores: Sequence[Score]) -> float:
     """Return the mean over the test sets of their main scores, where higher is better."""
-    by_set: dict[tuple[str, str], list[float]] = {}
+    return fmean(score.value for score in main_scores(scores))
+
+
+def main_scores(scores: Sequence[Score]) -> list[Score]:
+    """Return one score of each model on each test set: the mean of its main metrics of which higher is better.
+
+    Its metric is called as in the table of scores.
+    """
+    titles = {metric: title for title, metrics in MAIN for metric in metrics if metric not in LOWER_IS_BETTER}
+    found: dict[tuple[str, str, str, str], list[Score]] = {}
     for score in scores:
-        if score.metric in MAIN_METRICS - LOWER_IS_BETTER:
-            by_set.setdefault((score.suite, score.pair), []).append(score.value)
-    return fmean(fmean(values) for values in by_set.values())
+        if title := titles.get(score.metric):
+            found.setdefault((score.model, score.suite, score.pair, title), []).append(score)
+    joined = []
+    for (model, suite, pair, title), own in found.items():
+        mean = standing(own).means[model]
+        replicates = [score.replicates for score in own if score.replicates is not None]
+        joined.append(
+            Score(
+                suite,
+                pair,
+                title,
+                model,
+                mean.value,
+                own[0].n,
+                mean.low,
+                mean.high,
+                replicates=np.mean(replicates, axis=0) if len(replicates) == len(own) else None,
+            )
+        )
+    return joined
+
+
+def scores_while_training(run: RunDirectory) -> dict[str, dict[str, float]]:
+    """Return step → test set → main score × 100, and their mean; empty if the student was scored only at the end."""
+    found: dict[str, dict[str, float]] = {}
+    for event in run.read_log():
+        if event["event"] == "scores":
+            scores = main_scores([Score(**score) for score in event["scores"]])
+            values = {f"{score.suite} {score.pair} {score.metric}": 100 * score.value for score in scores}
+            found[str(event["step"])] = {**values, **({"mean": fmean(values.values())} if len(values) > 1 else {})}
+    return found if len(found) > 1 else {}
 
 
 def score_models(

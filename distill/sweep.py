@@ -47,12 +47,17 @@ def variants(path: Path, vary: Sequence[str], overrides: Sequence[str] = ()) -> 
     found: dict[str, Variant] = {}
     for chosen in itertools.product(*choices):
         label = " ".join(_shortened(chosen))
-        name = f"{base.name}-{NOT_IN_A_NAME.sub('-', label.replace('=', '-')).strip('-')}"[:LONGEST_NAME]
+        name = run_name(base, label.replace("=", "-"))
         recipe = load_recipe(path, [*overrides, *chosen, f"name={name}"])
         if name in found:
             raise RecipeError("--vary", f"{label!r} and {found[name].label!r} would both run as {name}")
         found[name] = Variant(label, recipe)
     return list(found.values())
+
+
+def run_name(base: Recipe, label: str) -> str:
+    """Return the name of a run that differs from a recipe's in what `label` says."""
+    return f"{base.name}-{NOT_IN_A_NAME.sub('-', label).strip('-')}"[:LONGEST_NAME]
 
 
 def _shortened(chosen: Sequence[str]) -> list[str]:

@@ -47,6 +47,7 @@ class State:
         seconds: time spent training, evaluation included.
         best: lowest mean dev loss so far, or the highest mean score times −1.
         best_step: step it was seen at.
+        mark: what early stopping wants to see improved.
         waited: evaluations since then.
         dev: mean dev loss by step.
         sets: dev loss by step and set.
@@ -56,6 +57,7 @@ class State:
     seconds: float = 0.0
     best: float = math.inf
     best_step: int = 0
+    mark: float = math.inf
     waited: int = 0
     dev: dict[str, float] = field(default_factory=dict)
     sets: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -274,12 +276,13 @@ class Trainer:
 
     def _judge(self, value: float) -> None:
         """Keep the weights if a value that should be low is the lowest so far."""
-        stopping = self.section.early_stopping
-        if value < self.state.best - (stopping.min_delta if stopping else 0.0):
-            self.state.best, self.state.best_step, self.state.waited = value, self.state.step, 0
+        if value < self.state.best:
+            self.state.best, self.state.best_step = value, self.state.step
             self._save_best()
-        else:
-            self.state.waited += 1
+        stopping = self.section.early_stopping
+        self.state.waited += 1
+        if value < self.state.mark - (stopping.min_delta if stopping else 0.0):
+            self.state.mark, self.state.waited = value, 0
 
     def _should_stop(self) -> bool:
         stopping = self.section.early_stopping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ import torch
 from distill.encode import EncodeTexts, Vectors, encode, speed_up
 from distill.models import encoder_digest, load_model
 from distill.store import VectorStore, distinct_keys, text_keys
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
 def stored_vectors(store: VectorStore, texts: Sequence[str], encode_texts: Callable[[list[str]], Vectors]) -> Vectors:
@@ -32,10 +36,15 @@ def vectors_of(where: str, name: str, device: torch.device) -> EncodeTexts:
         name: Hub id or folder.
         device: where the model runs.
     """
+    return vectors_by(lambda: load_model(where, name, device=str(device)), Path(name).name)
+
+
+def vectors_by(load: Callable[[], SentenceTransformer], name: str) -> EncodeTexts:
+    """Return a function from texts to stored vectors of the model that `load` returns; `name` is for the record."""
 
     def vectors(texts: Sequence[str]) -> Vectors:
-        model = load_model(where, name, device=str(device))
-        store = VectorStore({"model": Path(name).name, "encoder": encoder_digest(model), "precision": "fp32"})
+        model = load()
+        store = VectorStore({"model": name, "encoder": encoder_digest(model), "precision": "fp32"})
         speed_up(model)
         return stored_vectors(store, texts, partial(encode, model))
 

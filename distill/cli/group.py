@@ -10,9 +10,11 @@ import click
 from distill import __version__
 from distill.cli.cache import cache
 from distill.cli.data import data
+from distill.cli.degrade import degrade_command
 from distill.cli.evaluate import evaluate_command
 from distill.cli.mine import mine
 from distill.cli.predict import predict
+from distill.cli.rank_data import rank_data_command
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
 from distill.cli.sweep import sweep_command
@@ -23,6 +25,7 @@ from distill.errors import DistillError
 GOES_ON = {
     "data": "; the same command goes on from here",
     "run": "; `--resume` goes on from the last checkpoint",
+    "rank-data": "; the same command goes on from here",
     "sweep": "; the same command goes on from here",
     "translate": "; the same command goes on from here",
 }
@@ -65,6 +68,8 @@ for command in (
     suites_command,
     predict,
     sweep_command,
+    rank_data_command,
+    degrade_command,
     translate,
     mine,
     trim,

@@ -109,6 +109,8 @@ def show_outcome(outcome: Outcome) -> None:
         show(cleaning_table(outcome.corpora))
     if outcome.dev:
         show(dev_table(outcome.dev, outcome.weights_from))
+    if outcome.during:
+        show(dev_table(outcome.during, outcome.weights_from, title="Scores while training × 100", digits=1))
     show(score_table(outcome.scores, columns(outcome.scores)))
     for name, value in outcome.facts.items():
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)

@@ -74,7 +74,7 @@ class Recipe(Section):
             raise MisfitError(
                 ("training", "select_by"),
                 "'scores', but none are computed while training",
-                expected="evaluation.every and evaluation.suites",
+                expected="evaluation.suites, and evaluation.every: the steps between scores",
             )
         if (
             training.select_by == "loss"

@@ -36,7 +36,11 @@ class EarlyStopping(Section):
     """Stop when what `select_by` names has not improved for some evaluations."""
 
     patience: PositiveInt = Field(description="Evaluations without improvement before training stops.")
-    min_delta: NotNegative = Field(0.0, description="Smallest change that counts as improvement.")
+    min_delta: NotNegative = Field(
+        0.0,
+        description="Smallest change that counts as improvement: of the mean dev loss, or of the mean score, which is "
+        "1 at most.",
+    )
 
 
 class TrainingSection(Section):

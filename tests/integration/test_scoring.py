@@ -24,10 +24,13 @@ def test_a_run_is_scored_while_it_trains_and_beside_its_baselines(
     run = tmp_path / "runs" / "small"
     events = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     by_step = {event["step"]: event["scores"] for event in events if event["event"] == "scores"}
-    assert list(by_step) == [2, 4, 5]
-    final = json.loads((run / "scores.json").read_text())["scores"]
-    assert by_step[5] == [score for score in final if score["model"] == "student"]
-    assert by_step[2] != by_step[5]
+    stored = json.loads((run / "scores.json").read_text())
+    final, last = stored["scores"], stored["weights_from"]
+    assert list(by_step) == [2, 4, last]
+    assert by_step[last] == [score for score in final if score["model"] == "student"]
+    assert by_step[2] != by_step[last]
+    assert "Scores while training × 100" in ended.output
+    assert f"| set | step 2 | step 4 | step {last}* |" in (run / "report.md").read_text()
     value = {(s["model"], s["suite"], s["pair"], s["metric"]): s["value"] for s in final}
     teacher = {key[1:]: found for key, found in value.items() if key[0] == "teacher"}
     itself = {key[1:]: found for key, found in value.items() if key[0] == "itself" and key[3] != "mse"}

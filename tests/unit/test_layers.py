@@ -34,7 +34,8 @@ RANKS = [
     ["report", "corpora_report"],
     ["train", "card", "scoring", "corpora_page"],
     ["pipeline"],
-    ["plan", "sweep", "prepare"],
+    ["plan", "sweep", "prepare", "degrade"],
+    ["rank_data"],
     ["cli"],
 ]
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}
