@@ -33,7 +33,7 @@ MOST_LOOKUPS = 10_000_000
 
 _NOT_WORD = re.compile(r"[\W_]+")
 _CODE_POINT_BITS = 21
-_NUMBER_BITS = 46
+HASH_BITS = 46
 _TEXT_BITS = 16
 _SIZE_BITS = 20
 
@@ -60,7 +60,7 @@ class DuplicateIndex:
         entries: see `_entry`, sorted; one for each of the rarest trigrams of each sentence.
         sentences: the sentence of each entry.
         places: the place of the trigram in the sentence's set.
-        bitmaps: see `_bitmaps` (n, 4).
+        bitmaps: see `bitmaps_of` (n, 4).
     """
 
     threshold: float
@@ -96,10 +96,10 @@ def index_duplicates(forms: Sequence[str], threshold: float = THRESHOLD) -> Dupl
         forms: the sentences; those with fewer than `SHORTEST` distinct trigrams are never found.
         threshold: least Jaccard similarity of a near-duplicate, above 0.
     """
-    found, owner = _trigrams(forms)
+    found, owner = trigrams_of(forms)
     trigrams, place = np.unique(found, return_inverse=True)
     v = max(1, len(trigrams))
-    owner, place = np.divmod(_distinct(owner * v + place), v)
+    owner, place = np.divmod(distinct(owner * v + place), v)
     frequency = np.bincount(place, minlength=len(trigrams))
     numbers = np.empty(len(trigrams), np.int64)
     numbers[np.argsort(frequency, kind="stable")] = np.arange(len(trigrams))
@@ -107,11 +107,11 @@ def index_duplicates(forms: Sequence[str], threshold: float = THRESHOLD) -> Dupl
     starts = np.searchsorted(owner, np.arange(len(forms) + 1))
     sizes = np.diff(starts)[owner]
     places = np.arange(len(sets)) - starts[owner]
-    chosen = np.flatnonzero((places <= sizes - _at_least(threshold * sizes)) & (sizes >= SHORTEST))
+    chosen = np.flatnonzero((places <= sizes - at_least(threshold * sizes)) & (sizes >= SHORTEST))
     entries = _entry(sets[chosen], sizes[chosen])
     order = np.argsort(entries, kind="stable")
     chosen = chosen[order]
-    entries, bitmaps = entries[order], _bitmaps(sets, starts)
+    entries, bitmaps = entries[order], bitmaps_of(sets, starts)
     return DuplicateIndex(threshold, trigrams, numbers, sets, starts, entries, owner[chosen], places[chosen], bitmaps)
 
 
@@ -122,7 +122,7 @@ def near_duplicates(index: DuplicateIndex, forms: Sequence[str]) -> NearDuplicat
         index: the sentences.
         forms: the texts, in their normal form.
     """
-    return _joined([_search(index, batch, first) for first, batch in _batches(forms) if len(index.entries)])
+    return _joined([_search(index, batch, first) for first, batch in text_batches(forms) if len(index.entries)])
 
 
 def _joined(parts: Sequence[NearDuplicates]) -> NearDuplicates:
@@ -140,33 +140,33 @@ def _search(index: DuplicateIndex, forms: Sequence[str], first: int) -> NearDupl
     text = np.repeat(np.arange(len(forms)), sizes)
     place = np.arange(len(sets)) - starts[text]
     # The text's own rarest suffice: of two sets in the same order, the rarest must meet.
-    rare = (place <= (sizes - _at_least(index.threshold * sizes))[text]) & (sets >= 0)
+    rare = (place <= (sizes - at_least(index.threshold * sizes))[text]) & (sets >= 0)
     text, place, number = text[rare], place[rare], sets[rare]
-    smallest, largest = _at_least(index.threshold * sizes), (sizes / index.threshold + 1e-9).astype(np.int64)
+    smallest, largest = at_least(index.threshold * sizes), (sizes / index.threshold + 1e-9).astype(np.int64)
     low = np.searchsorted(index.entries, _entry(number, smallest[text]))
     counts = np.searchsorted(index.entries, _entry(number, largest[text]), side="right") - low
     if counts.sum() > MOST_LOOKUPS and len(forms) > 1:
         half = len(forms) // 2
         return _joined([_search(index, forms[:half], first), _search(index, forms[half:], first + half)])
 
-    entry = _ranges(low, counts)
+    entry = ranges(low, counts)
     text, place, sentence = np.repeat(text, counts), np.repeat(place, counts), index.sentences[entry]
     text_size, size = sizes[text], np.diff(index.starts)[sentence]
-    least = _at_least(index.threshold / (1 + index.threshold) * (text_size + size))
+    least = at_least(index.threshold / (1 + index.threshold) * (text_size + size))
     # At the first shared trigram, no more can be shared than are left on either side.
     enough = least <= np.minimum(text_size - place, size - index.places[entry])
     n = len(index.starts) - 1
-    text, sentence = np.divmod(_distinct(text[enough] * n + sentence[enough]), n)
+    text, sentence = np.divmod(distinct(text[enough] * n + sentence[enough]), n)
 
     text_size, size = sizes[text], np.diff(index.starts)[sentence]
-    least = _at_least(index.threshold / (1 + index.threshold) * (text_size + size))
-    differing = np.bitwise_count(_bitmaps(sets, starts)[text] ^ index.bitmaps[sentence]).sum(axis=1, dtype=np.int64)
+    least = at_least(index.threshold / (1 + index.threshold) * (text_size + size))
+    differing = np.bitwise_count(bitmaps_of(sets, starts)[text] ^ index.bitmaps[sentence]).sum(axis=1, dtype=np.int64)
     enough = 2 * least <= text_size + size - differing  # each bit that differs is for a trigram that is not shared
     text, sentence, text_size, size = text[enough], sentence[enough], text_size[enough], size[enough]
 
     v = len(index.trigrams)
     known = np.repeat(np.arange(len(forms)), sizes)[sets >= 0] * v + sets[sets >= 0]
-    wanted = np.repeat(text * v, size) + index.sets[_ranges(index.starts[sentence], size)]
+    wanted = np.repeat(text * v, size) + index.sets[ranges(index.starts[sentence], size)]
     shared = np.append(0, np.cumsum(_is_in(known, wanted)))
     ends = np.cumsum(size)
     overlap = shared[ends] - shared[ends - size]
@@ -180,18 +180,18 @@ def _numbered_sets(index: DuplicateIndex, forms: Sequence[str]) -> tuple[Numbers
 
     Trigrams that the index lacks are the rarest of all: they come first, as -1.
     """
-    trigrams, owner = _trigrams(forms)
+    trigrams, owner = trigrams_of(forms)
     place = np.minimum(np.searchsorted(index.trigrams, trigrams), len(index.trigrams) - 1)
     known = index.trigrams[place] == trigrams
     # One sort of one number for all: text, whether the trigram is known, its number or else a hash of it.
-    keys = np.where(known, index.numbers[place] | 1 << _NUMBER_BITS, _hash(trigrams))
-    keys = _distinct(keys | owner << _NUMBER_BITS + 1)
-    starts = np.searchsorted(keys, np.arange(len(forms) + 1) << _NUMBER_BITS + 1)
-    known = (keys >> _NUMBER_BITS & 1).astype(bool)
-    return np.where(known, keys & (1 << _NUMBER_BITS) - 1, -1), starts
+    keys = np.where(known, index.numbers[place] | 1 << HASH_BITS, hash_trigrams(trigrams))
+    keys = distinct(keys | owner << HASH_BITS + 1)
+    starts = np.searchsorted(keys, np.arange(len(forms) + 1) << HASH_BITS + 1)
+    known = (keys >> HASH_BITS & 1).astype(bool)
+    return np.where(known, keys & (1 << HASH_BITS) - 1, -1), starts
 
 
-def _trigrams(forms: Sequence[str]) -> tuple[Numbers, Numbers]:
+def trigrams_of(forms: Sequence[str]) -> tuple[Numbers, Numbers]:
     """Return all trigrams of some texts with a blank on both ends, and the number of the text each is from.
 
     A trigram is its three code points in one number; no two have the same.
@@ -205,22 +205,22 @@ def _trigrams(forms: Sequence[str]) -> tuple[Numbers, Numbers]:
     return joined_points[at], owner
 
 
-def _bitmaps(sets: Numbers, starts: Numbers) -> Bitmaps:
+def bitmaps_of(sets: Numbers, starts: Numbers) -> Bitmaps:
     """Return 256 bits for each set, the bit of a trigram's number set (n, 4) (Sandes, Teodoro & Melo 2020)."""
     bits = np.zeros((len(starts) - 1, 256), bool)
     bits[np.repeat(np.arange(len(bits)), np.diff(starts))[sets >= 0], sets[sets >= 0] & 255] = True
     return np.packbits(bits, axis=1).view(np.uint64)
 
 
-def _at_least(bound: Floats) -> Numbers:
+def at_least(bound: Floats) -> Numbers:
     """Return the least whole number not below a bound, for bounds that floating point may have put just above it."""
     return np.ceil(bound - 1e-9).astype(np.int64)
 
 
-def _hash(trigrams: Numbers) -> Numbers:
-    """Return a hash of `_NUMBER_BITS` bits: the upper ones of a product (Knuth, TAOCP 6.4)."""
+def hash_trigrams(trigrams: Numbers) -> Numbers:
+    """Return a hash of `HASH_BITS` bits: the upper ones of a product (Knuth, TAOCP 6.4)."""
     product = trigrams.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return (product >> np.uint64(64 - _NUMBER_BITS)).astype(np.int64)
+    return (product >> np.uint64(64 - HASH_BITS)).astype(np.int64)
 
 
 def _entry(numbers: Numbers, sizes: Numbers) -> Numbers:
@@ -228,7 +228,7 @@ def _entry(numbers: Numbers, sizes: Numbers) -> Numbers:
     return numbers << _SIZE_BITS | np.minimum(sizes, (1 << _SIZE_BITS) - 1)
 
 
-def _distinct(numbers: Numbers) -> Numbers:
+def distinct(numbers: Numbers) -> Numbers:
     """Return each number once, sorted; three times as fast as `numpy.unique`."""
     ordered = np.sort(numbers)
     first = np.ones(len(ordered), bool)
@@ -243,13 +243,13 @@ def _is_in(ordered: Numbers, keys: Numbers) -> npt.NDArray[np.bool_]:
     return np.equal(ordered[np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)], keys)
 
 
-def _ranges(starts: Numbers, counts: Numbers) -> Numbers:
+def ranges(starts: Numbers, counts: Numbers) -> Numbers:
     """Return start, start + 1, … of each range, joined."""
     ends = np.cumsum(counts)
     return np.arange(counts.sum()) + np.repeat(starts - ends + counts, counts)
 
 
-def _batches(forms: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+def text_batches(forms: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
     """Yield the texts in batches, each with the number of its first text."""
     start = length = 0
     for number, form in enumerate(forms):

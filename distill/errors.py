@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable
+from typing import Any
 
 
 class DistillError(Exception):
@@ -19,6 +21,10 @@ class DistillError(Exception):
     def __init__(self, where: str, found: str, *, expected: str = "", hint: str = "") -> None:
         self.where, self.found, self.expected, self.hint = where, found, expected, hint
         super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = functools.partial(type(self), expected=self.expected, hint=self.hint)
+        return make, (self.where, self.found), vars(self)  # errors of worker processes are pickled
 
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.found}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from functools import lru_cache
 
 import langcodes
 
@@ -15,6 +16,9 @@ log = logging.getLogger("distill")
 # are country codes; `no` is the macro-language whose usual written form is Bokmål.
 ALIASES = {"ua": "uk", "no": "nb", "nor": "nb", "dk": "da", "cz": "cs", "gr": "el", "jp": "ja"}
 
+TAG = re.compile(r"([A-Za-z]{2,3})([-_]([A-Za-z]{2}|[A-Za-z]{4}|[0-9]{3}))*")
+"""A language, and after it perhaps a script and a region."""
+
 
 def parse_language(text: str, *, where: str = "language") -> str:
     """Return the ISO 639-1 form of a language code (639-3 where the language has no shorter one).
@@ -25,10 +29,8 @@ def parse_language(text: str, *, where: str = "language") -> str:
         DistillError: `text` is not the code of a language.
     """
     written = text.strip().lower()
-    code = ALIASES.get(written, written)
-    if _has_form(code):
-        code = ALIASES.get(standard := langcodes.standardize_tag(code), standard)
-    if not _has_form(code) or not langcodes.tag_is_valid(code):
+    code = _standard_code(written)
+    if code is None:
         raise DistillError(
             where, f"{text!r} is not a language code", expected="an ISO 639-1 code such as uk, nb, da or sv"
         )
@@ -37,9 +39,23 @@ def parse_language(text: str, *, where: str = "language") -> str:
     return code
 
 
+def _standard_code(written: str) -> str | None:
+    code = ALIASES.get(written, written)
+    if _has_form(code):
+        code = ALIASES.get(standard := langcodes.standardize_tag(code), standard)
+    return code if _has_form(code) and langcodes.tag_is_valid(code) else None
+
+
 def _has_form(code: str) -> bool:
     """Return whether a text has the form of an ISO 639 code; langcodes raises for some others."""
     return 2 <= len(code) <= 3 and code.isascii() and code.isalpha()
+
+
+@lru_cache(maxsize=4096)
+def language_of_tag(tag: str) -> str | None:
+    """Return the code of the language that a tag such as en-GB, uk_UA, EN or nor names, None if it names none."""
+    found = TAG.fullmatch(tag.strip())
+    return _standard_code(found[1].lower()) if found else None
 
 
 def spellings(code: str) -> list[str]:

@@ -28,12 +28,13 @@ from distill.objectives import parallel_rows
 from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.evaluation import MODELS
+from distill.reduction import ProjectedVectors
 from distill.report import score_markdown
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import score_before, score_student
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
-from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts
+from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts, reduced_teacher
 from distill.testsets import TestSet, digest, label, load_suites, sentences_by_suite
 from distill.tokens import store_tokens, token_store
 from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors
@@ -97,10 +98,13 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         run.write_json("cleaning.json", cleaning_dict(corpora))
         teacher = load_teacher(recipe.teacher, accelerator.device)
         embed_corpora(teacher, corpora, accelerator)
+        if recipe.student.dimensions:
+            with accelerator.main_process_first():
+                teacher = reduced_teacher(teacher, corpora, recipe.student.dimensions, run.path / "projection.npy")
         student = untrained_student(recipe, teacher, corpora, run, accelerator)
         run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
-        data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
+        data = training_data(recipe, teacher, teacher.targets, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
         def score(student: SentenceTransformer, step: int) -> None:
@@ -215,7 +219,7 @@ def untrained_student(
 def training_data(
     recipe: Recipe,
     teacher: Teacher,
-    vectors: VectorStore | ZeroVectors,
+    vectors: VectorStore | ProjectedVectors | ZeroVectors,
     student: SentenceTransformer,
     corpora: Sequence[Corpus],
     accelerator: Accelerator,

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from accelerate.utils import set_seed
 
 from distill.corpora import Corpus, SentenceFilter, load_corpora
@@ -14,7 +15,7 @@ from distill.pipeline import make_accelerator, training_data
 from distill.recipe import Recipe
 from distill.rundir import RunDirectory
 from distill.student import build_student, describe
-from distill.teacher import english_columns, load_teacher, missing_texts
+from distill.teacher import english_columns, load_teacher, missing_texts, project
 from distill.testsets import load_suites, sentences_by_suite
 from distill.train import Trainer, ZeroVectors
 
@@ -53,6 +54,8 @@ def plan_run(recipe: Recipe) -> Plan:
     began = time.monotonic()
     encode(teacher.model, sample, precision=teacher.precision)
     vectors_seconds = (time.monotonic() - began) * missing / max(1, len(sample))
+    if recipe.student.dimensions:  # the vectors may not be there yet; any projection takes as long
+        teacher = project(teacher, np.eye(recipe.student.dimensions, teacher.dimension, dtype=np.float32))
     student = build_student(recipe.student, teacher, corpora, accelerator.device)
     speed_up(student)
     sizes = describe(student)

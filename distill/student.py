@@ -18,9 +18,11 @@ from distill.alignment import align
 from distill.attention import use_own_attention
 from distill.corpora import Corpus
 from distill.errors import ModelError
+from distill.layers import keep_layers
 from distill.models import load_model
 from distill.recipe import PretrainedStudent, StudentSection, TransplantStudent
 from distill.teacher import Teacher, english_columns
+from distill.trimming import plain_tokenizer, trim_vocabulary
 from distill.vocabulary import extended_tokenizer, replaced_tokenizer
 
 if TYPE_CHECKING:
@@ -42,16 +44,20 @@ def build_student(
         ModelError: it cannot be loaded or made.
     """
     if isinstance(section, PretrainedStudent):
-        student = _pretrained(section)
+        student = _pretrained(section, corpora)
     else:
         student = transplant(section, teacher, corpora)
+        if teacher.projection:  # it starts in the teacher's space: English vectors are the projected teacher's
+            student = _with_modules(student, [*_without_normalize(student), teacher.projection.dense()])
+    if section.layers:
+        keep_layers(student[0].model, section.layers)
     _match_dimension(student, teacher)
     return student.to(device)
 
 
-def _pretrained(section: PretrainedStudent) -> SentenceTransformer:
-    """Return a model from the Hub or a folder, its pooling and longest input as the recipe says."""
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> SentenceTransformer:
+    """Return a model from the Hub or a folder, its vocabulary, pooling and longest input as the recipe says."""
+    from sentence_transformers.sentence_transformer.modules import Pooling
 
     student = load_model(
         "student", section.model, revision=section.revision, trust_remote_code=section.trust_remote_code
@@ -68,12 +74,26 @@ def _pretrained(section: PretrainedStudent) -> SentenceTransformer:
             f"student: {section.model}", f"max_tokens is {section.max_tokens}", expected=f"at most {limit}"
         )
     student.max_seq_length = section.max_tokens
+    if section.vocabulary.mode == "trim":
+        sides = (_texts(corpora, english=True), _texts(corpora, english=False))
+        trim_vocabulary(
+            student,
+            lambda: itertools.chain.from_iterable(side() for side in sides),
+            languages=1 + len({corpus.language for corpus in corpora} - {"en"}),
+            min_count=section.vocabulary.min_count,
+            size=section.vocabulary.size,
+        )
     for place, module in enumerate(student):
         if isinstance(module, Pooling) and section.pooling:
             student[place] = Pooling(module.embedding_dimension, section.pooling)
     # Normalize is set by the teacher's, below; prompts are not kept: it is trained on plain sentences.
-    modules = [module for module in student if not isinstance(module, Normalize)]
-    return _with_modules(student, modules)
+    return _with_modules(student, _without_normalize(student))
+
+
+def _without_normalize(student: SentenceTransformer) -> list[nn.Module]:
+    from sentence_transformers.sentence_transformer.modules import Normalize
+
+    return [module for module in student if not isinstance(module, Normalize)]
 
 
 def _position_limit(student: SentenceTransformer) -> int | None:
@@ -119,7 +139,7 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
             "has no fast tokenizer",
             hint="use a student of kind: pretrained",
         )
-    old = _plain_tokenizer(transformer.tokenizer.backend_tokenizer)
+    old = plain_tokenizer(transformer.tokenizer.backend_tokenizer)
     make = extended_tokenizer if section.vocabulary.mode == "extend" else replaced_tokenizer
     new = make(
         old,
@@ -139,17 +159,6 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     kept = len(set(old.get_vocab()) & set(new.get_vocab()))
     log.info("student: %d of the teacher's pieces and %d new ones", kept, len(new.get_vocab()) - kept)
     return student
-
-
-def _plain_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a copy without the padding and truncation that the last call of the model left switched on.
-
-    Padding would be aligned as if it were a word of every sentence but the longest.
-    """
-    plain = copy.deepcopy(tokenizer)
-    plain.no_padding()
-    plain.no_truncation()
-    return plain
 
 
 def _texts(corpora: Sequence[Corpus], *, english: bool) -> Callable[[], Iterator[str]]:
@@ -262,13 +271,14 @@ def load_student(folder: Path, device: torch.device) -> SentenceTransformer:
 
 
 def describe(model: SentenceTransformer) -> dict[str, Any]:
-    """Return sizes of a model: parameters, of these embeddings, vocabulary, layers, dimension."""
+    """Return sizes of a model: parameters, of these embeddings, vocabulary, layers, dimension; `before` trimming."""
     transformer = model[0]
     embeddings = transformer.model.get_input_embeddings().weight
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "embedding_parameters": embeddings.numel(),
         "vocabulary": len(embeddings),
+        "before": getattr(transformer.model.config, "trimmed_from", None),
         "layers": getattr(transformer.model.config, "num_hidden_layers", None),
         "dimension": model.get_embedding_dimension(),
         "max_tokens": model.max_seq_length,

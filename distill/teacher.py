@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +17,10 @@ import torch
 from distill.corpora import Corpus
 from distill.encode import Precision, Vectors, best_precision, encode, speed_up
 from distill.errors import ModelError
+from distill.files import write_atomically
 from distill.models import load_model, model_digest, tokenizer_digest
 from distill.recipe import TeacherSection
+from distill.reduction import ProjectedVectors, Projection, principal_components
 from distill.store import Keys, Rows, Store, VectorStore, distinct_keys
 from distill.vectors import stored_vectors
 
@@ -40,6 +44,7 @@ class Teacher:
         unit_length: whether vectors have length 1.
         store: training targets by text.
         exact: vectors in full precision by text, for evaluation.
+        projection: takes all vectors to fewer dimensions; both stores hold them as they were before.
     """
 
     model: SentenceTransformer
@@ -49,10 +54,43 @@ class Teacher:
     unit_length: bool
     store: VectorStore
     exact: VectorStore
+    projection: Projection | None = None
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
         """Return vectors (n, dimension) of texts in full precision, for evaluation; stored like the targets."""
-        return stored_vectors(self.exact, texts, partial(encode, self.model, prompt=self.section.prompt))
+        vectors = stored_vectors(self.exact, texts, partial(encode, self.model, prompt=self.section.prompt))
+        return self.projection.apply(vectors) if self.projection else vectors
+
+    @property
+    def targets(self) -> VectorStore | ProjectedVectors:
+        """The vectors to train on, by text."""
+        return ProjectedVectors(self.store, self.projection) if self.projection else self.store
+
+
+def project(teacher: Teacher, weight: Vectors) -> Teacher:
+    """Return a teacher whose vectors are projected by a matrix (dimensions, dimensions before).
+
+    Raises:
+        ModelError: they do not get shorter.
+    """
+    if len(weight) >= teacher.dimension:
+        raise ModelError(
+            "student.dimensions", f"found {len(weight)}", expected=f"fewer than the teacher's {teacher.dimension}"
+        )
+    return replace(teacher, dimension=len(weight), projection=Projection(weight, teacher.unit_length))
+
+
+def reduced_teacher(teacher: Teacher, corpora: Sequence[Corpus], dimensions: int, file: Path) -> Teacher:
+    """Return the teacher with the principal components of its stored vectors of the corpora's English sentences.
+
+    They are computed once and kept in a file, so that a resumed run and all its processes use the same.
+    """
+    if not file.exists():
+        keys = [c.keys[column][c.train] for c in corpora for column in english_columns(c)]
+        buffer = BytesIO()
+        np.save(buffer, principal_components(teacher.store, np.concatenate(keys), dimensions))
+        write_atomically(file, buffer.getvalue())
+    return project(teacher, np.load(file, allow_pickle=False))
 
 
 def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:

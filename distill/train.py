@@ -27,6 +27,7 @@ from distill.objectives import ParallelRows, TextBatch, squared_error, text_batc
 from distill.optimizer import freeze_unused, learning_rate_factor, make_optimizer
 from distill.progress import progress
 from distill.recipe import Recipe
+from distill.reduction import ProjectedVectors
 from distill.rundir import BEST_WEIGHTS, RunDirectory
 from distill.store import Keys, Rows, TokenStore, VectorStore
 from distill.student import set_dropout
@@ -93,7 +94,7 @@ class TrainingData:
     train: Mapping[str, ParallelRows]
     dev: ParallelRows
     tokens: TokenStore
-    vectors: VectorStore | ZeroVectors
+    vectors: VectorStore | ProjectedVectors | ZeroVectors
     unit_length: bool
 
 

@@ -10,11 +10,23 @@ import numpy as np
 from distill.cleaning.numbers import lost_numbers
 from distill.cleaning.texts import Flags, Texts
 from distill.recipe.cleaning import CopyRule, SymbolsRule
+from distill.scripts import LETTER
 
-WORD = re.compile(r"[^\W\d_]+(?:['’ʼ-][^\W\d_]+)*")
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 DIGITS = re.compile(r"\d+")
-ADDRESS = re.compile(r"(?:https?://|ftp://|www\.)([^\s/\"'<>)\]»”,]+)|[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", re.IGNORECASE)
-BROKEN = re.compile("[\ufffd\x80-\x9f\ue000-\uf8ff]|ï¿½|[^\\W\\d_]\\?+[^\\W\\d_\\s]*[a-zа-яåäöæøü]")
+ADDRESS = re.compile(
+    r"(?:https?://|ftp://|www\.)([^\s/?#:\"'<>)\]»”,]+)[^\s\"'<>»”]*|[\w.+-]+@([\w-]+(?:\.[\w-]+)+)", re.IGNORECASE
+)
+RARE = re.compile("[\x80-\xbf\ufffd\ue000-\uf8ffÃ‚„…†‡ˆ‰‹•˜™›€œžŸѓљњќћџђ]")
+LOST = re.compile(
+    "[\x80-\x9f\ufffd\ue000-\uf8ff]|ï¿½|[a-zà-öø-ÿ]Ã|[ÂÃÅÐÑ][\x80-\xbf]|[ÃÄÅ][„…†‡ˆ‰‹•˜™›œžŸ]"
+    "|(?:[РС][\xa0-\xbf‚ѓ…†‡€‰љњќћџђ]){2}"
+)
+"""Replacement characters, and UTF-8 read in another encoding that no repair could read back; `RARE` is in all of it."""
+
+QUESTION_MARK = re.compile(r"[^\W\d_]\?+[a-zа-яåäöæøü]")
+"""A question mark in the place of a letter."""
+
 LONG_RUN = 8
 """A letter so often in a row is noise."""
 
@@ -22,7 +34,7 @@ LONG_RUN = 8
 def copies(english: Texts, other: Texts, rule: CopyRule) -> Flags:
     """Return which rows have the English text on both sides, or nearly.
 
-    Names and terms alone may stand as they are: two lower-case English words make a sentence.
+    Names and terms alone may stand as they are: four words, or two in lower case, make a sentence.
     """
     found = np.zeros(len(english), bool)
     for row, (source, text) in enumerate(zip(english.texts, other.texts, strict=True)):
@@ -34,12 +46,19 @@ def copies(english: Texts, other: Texts, rule: CopyRule) -> Flags:
 
 def copied(source: str, text: str, share: float) -> bool:
     """Return whether a text is the English sentence, or at least some share of its words are the English ones."""
-    words = WORD.findall(source)
-    if sum(word.islower() for word in words) < 2:
+    english = WORD.findall(source)
+    if source == text and len(english) >= 4:
+        return True
+    if sum(word.islower() for word in english) < 2:
         return False
-    there = Counter(word.casefold() for word in WORD.findall(text))
-    kept = sum((there & Counter(word.casefold() for word in words)).values())
-    return kept == len(words) == there.total() or (len(words) >= 5 and kept >= share * there.total())
+    kept, words, there = shared_words(source, text)
+    return kept == words == there or (words >= 5 and kept >= share * there)
+
+
+def shared_words(source: str, text: str) -> tuple[int, int, int]:
+    """Return how many words two texts have in common, and how many each has; letter case does not count."""
+    words, there = (Counter(word.casefold() for word in WORD.findall(side)) for side in (source, text))
+    return (words & there).total(), words.total(), there.total()
 
 
 def numbers(english: Texts, other: Texts) -> Flags:
@@ -62,14 +81,19 @@ def addresses(english: Texts, other: Texts) -> Flags:
 
 
 def _hosts(text: str) -> set[str]:
-    """Return the hosts named in a text, without the first label of long ones: it may be a language."""
+    """Return the hosts named in a text, their last two labels only: the first may be a language."""
     hosts = ((url or mail).casefold().rstrip(".:;!?…").split(".") for url, mail in ADDRESS.findall(text))
     return {".".join(host[-2:]) for host in hosts}
 
 
 def broken(texts: Texts) -> Flags:
     """Return which texts have characters that an encoding lost."""
-    return np.fromiter((bool(BROKEN.search(text)) for text in texts.texts), bool, len(texts))
+    found = np.zeros(len(texts), bool)
+    for row, text in enumerate(texts.texts):
+        lost = not text.isascii() and RARE.search(text) and LOST.search(text)
+        if lost or ("?" in text and QUESTION_MARK.search(ADDRESS.sub(" ", text))):
+            found[row] = True
+    return found
 
 
 def repeats(texts: Texts) -> Flags:
@@ -78,6 +102,7 @@ def repeats(texts: Texts) -> Flags:
     for row in np.flatnonzero(texts.words >= 6).tolist():
         words = texts.texts[row].casefold().split()
         if len(set(words)) <= 0.7 * len(words):
+            words = WORD.findall(texts.texts[row].casefold())
             found[row] = len(set(words)) <= 0.35 * len(words) or bool(again_and_again(words))
     return found | _has_runs(texts)
 
@@ -94,11 +119,11 @@ def again_and_again(words: list[str], times: int = 4) -> str:
 
 def _has_runs(texts: Texts) -> Flags:
     """Return which texts have a letter many times in a row."""
-    points, same = texts.points, (texts.kinds & 1) > 0
+    points, begins = texts.points, (texts.kinds & LETTER) > 0
     for distance in range(1, LONG_RUN):
-        same[:-distance] &= points[:-distance] == points[distance:]
-    same[-LONG_RUN:] = False
-    return texts.count(same) > 0
+        begins[:-distance] &= points[:-distance] == points[distance:]
+        begins[texts.starts[1:][texts.lengths >= distance] - distance] = False  # a run ends with its text
+    return texts.count(begins) > 0
 
 
 def symbols(texts: Texts, rule: SymbolsRule) -> Flags:

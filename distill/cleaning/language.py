@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import numpy.typing as npt
 
@@ -23,21 +21,29 @@ NEAR = {
 FOREIGN_LETTERS = {"uk": "ыэёъ", "ru": "іїєґў", "bg": "ыэёіїє", "da": "öäß", "nb": "öäß", "sv": "øæß", "de": "åøæ"}
 """Letters that a near language has and this one does not, except in names."""
 
-SHORTEST = 10
+SHORTEST = 12
 """Letters a text needs for its language or script to be judged."""
 
-WITH_FOREIGN_LETTERS = 0.2
+STRANGE = 3
+"""Letters of another script, but Latin, that no name or formula explains."""
+
+WITH_FOREIGN_LETTERS = 0.4
 """Factor of the odds that are needed where a text has foreign letters."""
 
-BOTH_SIDES = 1.0
-"""The odds (see `LanguageRule`) that are needed where both sides together say that they are swapped."""
+BOTH_SIDES = 6.0
+"""The odds that are needed where both sides say that they are swapped, as a logarithm."""
 
 
 def script(texts: Texts, rule: ScriptRule) -> Flags:
-    """Return which texts have too few letters of their language's script."""
+    """Return which texts have too few letters of their language's script.
+
+    Short texts in Latin letters are not judged: they may be names.
+    """
     if texts.script not in SCRIPTS:
         return np.zeros(len(texts), bool)
-    return np.asarray((texts.own_letters < rule.share * texts.letters) & (texts.letters >= SHORTEST))
+    few = texts.own_letters < rule.share * texts.letters
+    named = 0 if texts.script == "Latn" else texts.latin_letters
+    return np.asarray(few & ((texts.letters >= SHORTEST) | (texts.letters - texts.own_letters - named >= STRANGE)))
 
 
 def language(texts: Texts, rule: LanguageRule) -> Flags:
@@ -45,7 +51,7 @@ def language(texts: Texts, rule: LanguageRule) -> Flags:
     if not identify.knows(texts.language):
         return np.zeros(len(texts), bool)
     odds = texts.log_odds
-    others = np.setdiff1d(np.arange(odds.shape[1]), _columns(texts.language, *NEAR.get(texts.language, ())))
+    others = np.setdiff1d(np.arange(odds.shape[1]), identify.columns(texts.language, *NEAR.get(texts.language, ())))
     lead = odds[:, others].max(axis=1) - _own(texts, texts.language)
     needed = np.where(_has_foreign_letters(texts), WITH_FOREIGN_LETTERS * rule.odds, rule.odds)
     return np.asarray((lead > needed) & (texts.letters >= SHORTEST))
@@ -57,21 +63,15 @@ def swapped(english: Texts, other: Texts) -> Flags:
         return np.zeros(len(english), bool)
     lead_english = _own(english, other.language) - _own(english, "en")
     lead_other = _own(other, "en") - _own(other, other.language)
-    certain = (lead_english > 0) & (lead_other > 0) & (lead_english + lead_other > 2 * BOTH_SIDES)
+    certain = (lead_english > 0) & (lead_other > 0) & (lead_english + lead_other > BOTH_SIDES)
     return np.asarray(certain)
 
 
 def _own(texts: Texts, language: str) -> npt.NDArray[np.float32]:
     """Return how likely texts are of a language or one near to it."""
-    own: npt.NDArray[np.float32] = texts.log_odds[:, _columns(language, *NEAR.get(language, ()))].max(axis=1)
+    columns = list(identify.columns(language, *NEAR.get(language, ())))
+    own: npt.NDArray[np.float32] = texts.log_odds[:, columns].max(axis=1)
     return own
-
-
-@lru_cache(maxsize=64)
-def _columns(*languages: str) -> tuple[int, ...]:
-    """Return the columns of the identifier's languages that stand for some."""
-    codes = {identify.SAME.get(code, code) for code in languages}
-    return tuple(n for n, code in enumerate(identify.labels()) if identify.SAME.get(code, code) in codes)
 
 
 def _has_foreign_letters(texts: Texts) -> Flags:

@@ -5,33 +5,39 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from distill.recipe.cleaning import CleaningSection
 
-Change = Callable[[str], str]
-
 INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
 """Characters that show nothing. The (non-)joiners stay: Persian and Indian scripts and emoji need them."""
 
-TAGS = (
-    "a|abbr|b|big|blockquote|br|center|cite|code|dd|div|dl|dt|em|emphasis|font|g|h[1-6]|hr|i|img|ins|kbd|li|nobr|ol|p|"
-    "pre|q|s|samp|small|span|strike|strong|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|var|bpt|ept|ph|it"
+BLOCKS = "blockquote|br|center|dd|div|dl|dt|h[1-6]|hr|li|ol|p|pre|table|tbody|td|th|thead|tr|ul"
+INLINE = (
+    "a|abbr|b|big|cite|code|em|emphasis|font|g|i|img|ins|kbd|nobr|q|s|samp|small|span|strike|strong|sub|sup|tt|u|var|"
+    "bpt|ept|ph|it"
 )
+"""HTML's tags for text, and TMX's for placeholders; others may be what the text is about."""
+
+ATTRIBUTE = r"""\s+[\w:-]+\s*=\s*(?:"[^"<>]*"|'[^'<>]*'|[^\s"'<>]+)"""
 TAG = re.compile(
-    rf"</?(?:{TAGS})(?:\s+[\w:-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s\"'<>]+))*\s*/?>|<!--.*?-->", re.IGNORECASE
+    rf"<(?P<close>/)?(?:(?P<block>{BLOCKS})|(?P<inline>{INLINE}))(?P<attributes>(?:{ATTRIBUTE})*\s*/?)>|<!--.*?-->",
+    re.I,
 )
-SUBTITLE = re.compile(r"\{\\[^{}]{1,40}\}|\{[yYcCfFsSpP]:[^{}]{1,30}\}|\\N(?=\b|[^a-z]|$)|♪+")
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8}\d{0,2});")
+SUBTITLE = re.compile(r"\{\\[^{}]{1,40}\}|\{[yYcCfFsSpP]:[^{}]{1,30}\}|\\N(?![a-z])|♪+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 BLANKS = re.compile(r"\s{2,}|[^\S ]")
 """Runs of blanks, and blanks that are not the plain one."""
 
-SUSPECT = re.compile(
-    "[ÂÃÄÅÆÇÈÉÎÏÐÑØÙâãäåæçèéîïðñ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|[РСГВР][\x80-\xbf€‚ѓ„…†‡‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџЎўЈҐЁЄЇІіґё№єјЅѕїЃЂ]|[├┬╨╤Γ]|\ufffd"
-)
-"""What UTF-8 read in a one-byte encoding looks like: the beginning of a character, then the rest of it."""
+_WESTERN = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
+_CENTRAL = "\xa0-\xbf€‚„…†‡‰Š‹ŚŤŽŹ‘’“”•–—™š›śťžźˇ˘ŁĄŞŻ˛łąş˝Ľľż"
+_CYRILLIC = "\xa0-\xbfЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџЎўЈҐЁЄЇІіґё№єјЅѕї"
+RARE = re.compile(f"[{_WESTERN}{_CENTRAL}├┬╨╤]")
+LATIN_MOJIBAKE = re.compile(f"[Â-ß][{_WESTERN}]|[à-ï][{_WESTERN}]{{2}}|[ĂĹ][{_CENTRAL}]|[├┬╨╤]")
+CYRILLIC_MOJIBAKE = re.compile(f"(?:[РС][{_CYRILLIC}]){{2}}|Г[ҐҐ¤¦©¶ё]")
+"""UTF-8 read as one of old Windows' encodings: the first byte of a character, then the others."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +60,28 @@ def repair(texts: Sequence[str], section: CleaningSection) -> Repaired:
         texts: texts of any language.
         section: with every key filled; see `distill.recipe.cleaning.merged`.
     """
-    repaired, changed = list(texts), {}
-    for name, (suspect, change) in REPAIRS.items():
-        if not getattr(section, name):
-            continue
-        changed[name] = rows = []
-        for row, text in enumerate(repaired):
-            if suspect(text) and (better := change(text)) != text:
-                repaired[row] = better
-                rows.append(row)
-    return Repaired(repaired, changed)
+    repairs = [(name, *tools) for name, tools in REPAIRS.items() if getattr(section, name)]
+    repaired, changed = list(texts), {name: set[int]() for name, _, _ in repairs}
+    pending: Iterable[int] = range(len(repaired))
+    while pending:  # a repair may bring out what another mends; each makes the text simpler, so that this ends
+        again = set()
+        for name, suspects, change in repairs:
+            for row in pending:
+                text = repaired[row]
+                if suspects(text) and (better := change(text)) != text:
+                    repaired[row] = better
+                    changed[name].add(row)
+                    again.add(row)
+        pending = sorted(again)
+    return Repaired(repaired, {name: sorted(rows) for name, rows in changed.items()})
 
 
 def _suspects_encoding(text: str) -> bool:
-    return not text.isascii() and SUSPECT.search(text) is not None
+    if text.isascii():
+        return False
+    if RARE.search(text) and LATIN_MOJIBAKE.search(text):
+        return True
+    return ("Р" in text or "С" in text or "Г" in text) and CYRILLIC_MOJIBAKE.search(text) is not None
 
 
 def _decode(text: str) -> str:
@@ -89,10 +103,17 @@ def _suspects_markup(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Entities are resolved twice: `&amp;quot;` is common."""
-    for _ in range(2):
-        text = ENTITY.sub(lambda entity: html.unescape(entity.group()), text)
-    return SUBTITLE.sub(" ", TAG.sub(" ", text))
+    """Return a text without markup."""
+    text = ENTITY.sub(lambda entity: html.unescape(entity.group()), text)
+    return SUBTITLE.sub(" ", TAG.sub(lambda tag: _without(tag, text), text))
+
+
+def _without(tag: re.Match[str], text: str) -> str:
+    """Return what stands in the place of a tag: itself if nothing closes it, for then the text may be about it."""
+    name = tag["inline"]
+    if name and not tag["close"] and not tag["attributes"] and f"</{name}" not in text:
+        return tag.group()
+    return "" if name else " "
 
 
 def _suspects_blanks(text: str) -> bool:
@@ -103,9 +124,10 @@ def _tidy(text: str) -> str:
     return BLANKS.sub(" ", CONTROL.sub(" ", text)).strip()
 
 
-REPAIRS: dict[str, tuple[Callable[[str], bool], Change]] = {
+REPAIRS: dict[str, tuple[Callable[[str], bool], Callable[[str], str]]] = {
     "mojibake": (_suspects_encoding, _decode),
     "markup": (_suspects_markup, _plain),
     "unicode": (_suspects_unicode, _compose),
     "blanks": (_suspects_blanks, _tidy),
 }
+"""For each repair, a cheap test of whether a text may need it, and the repair."""

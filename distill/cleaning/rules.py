@@ -10,7 +10,9 @@ import numpy as np
 
 from distill.cleaning import content, language, lengths
 from distill.cleaning.texts import Flags, Texts
+from distill.identify import knows
 from distill.recipe.cleaning import CleaningSection, Rule
+from distill.scripts import SCRIPTS, script_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ def applied(section: CleaningSection, *, parallel: bool) -> list[RowRule]:
     return [rule for rule in RULES if _is_on(rule, section) and (parallel or rule.column)]
 
 
+def not_judged(language_code: str) -> dict[str, str]:
+    """Return the rules that say nothing about texts of a language, each with the reason."""
+    missing = {}
+    if (script := script_of(language_code)) not in SCRIPTS:
+        missing["script"] = f"the letters of {script} are not listed"
+    if not knows(language_code):
+        missing["language"] = missing["swapped"] = f"the identifier does not know {language_code}"
+    return missing
+
+
 def flags(rule: RowRule, columns: Sequence[Texts], section: CleaningSection) -> Flags:
     """Return which rows a rule drops.
 
@@ -72,7 +84,7 @@ def flags(rule: RowRule, columns: Sequence[Texts], section: CleaningSection) -> 
         english, other = columns
         return rule.sides(english, other, *given)
     assert rule.column
-    return np.logical_or.reduce([rule.column(texts, *given) for texts in columns])
+    return np.asarray(np.any([rule.column(texts, *given) for texts in columns], axis=0))
 
 
 def _is_on(rule: RowRule, section: CleaningSection) -> bool:

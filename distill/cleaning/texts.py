@@ -78,6 +78,11 @@ class Texts:
         return self.count(is_of(self.points, self.script)) if self.script in SCRIPTS else self.letters
 
     @cached_property
+    def latin_letters(self) -> Numbers:
+        """Latin letters of each text (n,)."""
+        return self.count(is_of(self.points, "Latn"))
+
+    @cached_property
     def words(self) -> Numbers:
         """Words of each text (n,); two letters make a word where no blanks stand between words."""
         if self.script in WITHOUT_BLANKS:
@@ -96,5 +101,5 @@ class Texts:
 
     def count(self, which: Flags) -> Numbers:
         """Return how many of the code points that are marked each text has (n,)."""
-        sums = np.append(0, np.cumsum(which))
+        sums: Numbers = np.append(0, np.cumsum(which))
         return sums[self.starts[1:]] - sums[self.starts[:-1]]

@@ -10,10 +10,12 @@ import click
 from distill import __version__
 from distill.cli.cache import cache
 from distill.cli.evaluate import evaluate_command
+from distill.cli.mine import mine
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
 from distill.cli.sweep import sweep_command
 from distill.cli.translate import translate
+from distill.cli.trim import trim
 from distill.errors import DistillError
 
 GOES_ON = {
@@ -53,5 +55,16 @@ def main() -> None:
     show_log()
 
 
-for command in (run, check, evaluate_command, suites_command, sweep_command, translate, schema, cache):
+for command in (
+    run,
+    check,
+    evaluate_command,
+    suites_command,
+    sweep_command,
+    translate,
+    mine,
+    trim,
+    schema,
+    cache,
+):
     main.add_command(command)

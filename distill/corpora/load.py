@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from distill.cleaning.minhash import Sketches, join_sketches
 from distill.corpora.across import drop_across
+from distill.corpora.cache import CachedRows
 from distill.corpora.clean import clean_rows
 from distill.corpora.corpus import MAX_EXAMPLES, Cleaning, Corpus, Tally
 from distill.corpora.held_out import Flags, SentenceFilter
 from distill.corpora.read import source_rows
 from distill.corpora.sources import corpus_source
-from distill.corpora.texts import known_texts
+from distill.corpora.texts import known_texts, stored_sketches
 from distill.errors import DataError
 from distill.recipe import CorpusSection, Recipe
 from distill.recipe.cleaning import CleaningSection, merged
@@ -93,34 +95,44 @@ class Draft:
         corpus: its `train` and `dev` are the rows of the source's two splits that are still in.
         section: the recipe's section.
         cleaning: what is repaired and dropped, every key filled.
+        parts: the rows of the source's splits in the cache.
         forms: hash of the normal forms of each row's texts (n, 2).
+        english_forms: that of its first text, in parallel rows the English one (n, 2).
     """
 
     where: str
     corpus: Corpus
     section: CorpusSection
     cleaning: CleaningSection
+    parts: list[CachedRows]
     forms: Keys
+    english_forms: Keys
 
-    def drop(self, reason: str, flags: Flags, *, rule: bool) -> None:
-        """Take flagged rows (n,) out, and count those that were still in.
+    def sketches(self) -> Sketches:
+        """Return what near-duplicates of the rows are found by."""
+        return join_sketches([stored_sketches(part, self.corpus.columns) for part in self.parts])
 
-        Args:
-            reason: the rule, or why.
-            flags: which rows.
-            rule: whether it is a rule of cleaning; its examples are kept.
-        """
+    def drop(self, reason: str, flags: Flags) -> None:
+        """Take flagged rows (n,) out, and count those that were still in, under a reason."""
+        self.corpus.counts[reason] = self.corpus.counts.get(reason, 0) + len(self._take_out(flags))
+
+    def drop_by(self, rule: str, flags: Flags) -> None:
+        """Take out the rows that a rule of cleaning flags (n,), count them and keep examples."""
+        corpus = self.corpus
+        rows = self._take_out(flags)
+        corpus.counts["cleaned out"] = corpus.counts.get("cleaned out", 0) + len(rows)
+        if len(rows):
+            examples = corpus.rows[np.sort(rows)[:MAX_EXAMPLES]]
+            texts = zip(*(examples[column] for column in corpus.columns), strict=True)
+            corpus.cleaning.dropped[rule] = Tally(len(rows), tuple(texts))
+
+    def _take_out(self, flags: Flags) -> Rows:
+        """Take flagged rows (n,) out and return those that were still in."""
         corpus = self.corpus
         used = np.concatenate([corpus.train, corpus.dev])
-        hit = used[flags[used]]
         corpus.train, corpus.dev = corpus.train[~flags[corpus.train]], corpus.dev[~flags[corpus.dev]]
-        name = "cleaned out" if rule else reason
-        corpus.counts[name] = corpus.counts.get(name, 0) + len(hit)
-        if rule and len(hit):
-            examples = corpus.rows[np.sort(hit)[:MAX_EXAMPLES]]
-            corpus.cleaning.dropped[reason] = Tally(
-                len(hit), tuple(zip(*(examples[column] for column in corpus.columns), strict=True))
-            )
+        taken: Rows = used[flags[used]]
+        return taken
 
 
 def _draft(
@@ -169,13 +181,21 @@ def _draft(
         counts,
         Cleaning(malformed, {n: _joined([part.repaired[n] for part in parts]) for n in parts[0].repaired}),
     )
-    draft = Draft(where, corpus, section, cleaning, np.concatenate([part.forms for part in known]))
+    draft = Draft(
+        where,
+        corpus,
+        section,
+        cleaning,
+        [part.found for part in parts],
+        np.concatenate([part.forms for part in known]),
+        np.concatenate([part.first_forms for part in known]),
+    )
     for rule in parts[0].flags:
-        draft.drop(rule, np.concatenate([part.flags[rule] for part in parts]), rule=True)
+        draft.drop_by(rule, np.concatenate([part.flags[rule] for part in parts]))
     exact, near = np.concatenate([part.exact for part in known]), np.concatenate([part.near for part in known])
     corpus.overlap = _overlap(exact, near, held_out)
-    draft.drop("in a test set", np.any(exact, axis=1), rule=False)
-    draft.drop("near a test set", np.any(near, axis=1) & remove_near, rule=False)
+    draft.drop("in a test set", np.any(exact, axis=1))
+    draft.drop("near a test set", np.any(near, axis=1) & remove_near)
     return draft
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distill.corpora.readers import NUMBERS, ROWS_PER_BATCH, RowBatch, check_columns, check_text, read_batches
+from distill.corpora.readers import (
+    ROWS_PER_BATCH,
+    ColumnSpec,
+    RawBatch,
+    RowBatch,
+    check_text,
+    checked_batch,
+    corpus_files,
+    nested_value,
+    open_rows,
+    resolve_columns,
+)
 from distill.errors import DataError, DistillError
 from distill.files import disk_errors, file_checksum
+from distill.languages import spellings
 from distill.recipe import CorpusSection
 
 if TYPE_CHECKING:
@@ -59,36 +71,44 @@ def _files(section: CorpusSection, language: str, split: Split) -> list[Path]:
         return [found] if found else []
     if split != "train":
         return []
-    return [bundled_file(section.bundled, split)] if section.bundled else section.matching_files()
+    return [bundled_file(section.bundled, split)] if section.bundled else section.matching_files(language)
+
+
+def _wanted(section: CorpusSection, language: str) -> dict[str, str | int] | None:
+    """Return what the columns are called, None if that is to be found."""
+    if section.bundled:
+        return {"english": "en", "non_english": language}
+    return section.columns.names() or None
 
 
 def _file_source(section: CorpusSection, language: str, files: list[Path]) -> Source:
-    columns = {"english": "en", "non_english": language} if section.bundled else _columns(section)
+    wanted = _wanted(section, language)
+    read: dict[tuple[Path, ...], Path] = {}  # a pattern may match both files of a Moses pair
+    for path in files:
+        read.setdefault(corpus_files(path, language), path)
     identity = {
-        "files": [(path.name, file_checksum(path)) for path in files],
-        "columns": columns,
+        "files": [(path.name, file_checksum(path)) for paths in read for path in paths],
+        "columns": wanted,
+        "language": language,
+        "parts": [*section.texts, *section.values],
     }
-    return Source(
-        ", ".join(map(str, files)),
-        tuple(columns),
-        identity,
-        lambda: (batch for path in files for batch in read_batches(path, columns)),
-    )
 
+    def batches() -> Iterator[RowBatch]:
+        for path in read.values():
+            yield from open_rows(path, wanted, language=language, kind=section.rows)
 
-def _columns(section: CorpusSection) -> dict[str, str]:
-    """Return what a row of a corpus has → the column it is in."""
-    return {part: part for part in (*section.texts, *section.values)} | section.columns.names()
+    return Source(", ".join(map(str, read.values())), (*section.texts, *section.values), identity, batches)
 
 
 def _hub_source(where: str, section: CorpusSection, language: str, split: Split) -> Source | None:
     import datasets
 
-    name, columns = str(section.hub), _columns(section)
-    config = (section.config or "en-{language}").format(language=language)
+    name = str(section.hub)
+    config = _configs(section, language)[0]
     wanted = section.split if split == "train" else section.dev_split
     try:
         with disk_errors(Path(datasets.config.HF_DATASETS_CACHE)):
+            config = _config(section, language)
             builder = datasets.load_dataset_builder(name, config, revision=section.revision)
             splits = list(builder.info.splits or [])
             if split == "dev" and (wanted is None or (splits and wanted not in splits)):
@@ -100,27 +120,83 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
         if split == "dev" and isinstance(error, ValueError) and "split" in str(error).lower():
             return None
         raise hub_error(f"{where}: {name}", config, error, key=where.split()[0]) from error
-    types = {column: str(getattr(feature, "dtype", feature)) for column, feature in rows.features.items()}
-    check_columns(f"{where}: {name}", list(columns.values()), types)
-    check_text(f"{where}: {name}", [column for part, column in columns.items() if part not in NUMBERS], types)
+    types = dict(_feature_types("", rows.features))
+    columns = resolve_columns(
+        f"{where}: {name}", types, _wanted(section, language), language=language, kind=section.rows
+    )
+    columns = [column for column in columns if column.name in (*section.texts, *section.values)]
+    check_text(f"{where}: {name}", [str(column.source) for column in columns if column.value == "text"], types)
     return Source(
         name,
-        tuple(columns),
-        {"hub": name, "fingerprint": rows._fingerprint, "columns": columns},
+        tuple(column.name for column in columns),
+        {"hub": name, "fingerprint": rows._fingerprint, "columns": {column.name: column.source for column in columns}},
         lambda: _hub_batches(name, rows, columns),
     )
 
 
-def _hub_batches(name: str, rows: Dataset, columns: Mapping[str, str]) -> Iterator[RowBatch]:
+def _configs(section: CorpusSection, language: str) -> list[str | None]:
+    """Return the configurations of a set that may hold a pair, either way round; None is the set's only one."""
+    if section.config:
+        return [section.config.format(language=language)]
+    if section.rows != "parallel":
+        return [None]
+    codes = spellings(language)
+    return [*(f"en-{code}" for code in codes), *(f"{code}-en" for code in codes), None]
+
+
+def _config(section: CorpusSection, language: str) -> str | None:
+    """Return the configuration of a set to take.
+
+    Raises:
+        ValueError: the set has none of those asked for.
+    """
+    import datasets
+
+    first: ValueError | None = None
+    for config in _configs(section, language):
+        try:
+            builder = datasets.load_dataset_builder(str(section.hub), config, revision=section.revision)
+        except ValueError as error:
+            if "config" not in str(error).lower():
+                raise
+            first = first or error
+            continue
+        if config or section.rows != "parallel" or builder.config.name.startswith("default"):
+            return config
+    raise first or ValueError(f"no config for {language}")
+
+
+def _feature_types(prefix: str, features: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for column, feature in features.items():
+        yield prefix + column, str(getattr(feature, "dtype", feature))
+        if isinstance(feature, Mapping):
+            yield from _feature_types(f"{prefix}{column}.", feature)
+        for inner in getattr(feature, "languages", None) or ():  # datasets.Translation
+            yield f"{prefix}{column}.{inner}", "string"
+
+
+def _hub_batches(name: str, rows: Dataset, columns: Sequence[ColumnSpec]) -> Iterator[RowBatch]:
+    outer = list(dict.fromkeys(_outer_column(str(column.source), rows) for column in columns))
+    chosen = rows.select_columns(outer)
     for start in range(0, len(rows), ROWS_PER_BATCH):
-        raw = rows[start : start + ROWS_PER_BATCH]
-        batch = RowBatch(Path(name), list(columns))
-        for number, row in enumerate(zip(*(raw[column] for column in columns.values()), strict=True), start=start + 1):
-            batch.add(Path(name), number, row)
-        yield batch
+        raw = chosen[start : start + ROWS_PER_BATCH]
+        numbers = range(start + 1, start + 1 + len(raw[outer[0]]))
+        values = [_hub_values(raw, str(column.source)) for column in columns]
+        yield checked_batch(Path(name), columns, RawBatch(numbers, values))
 
 
-def hub_error(place: str, config: str, error: Exception, *, key: str) -> DataError:
+def _outer_column(source: str, rows: Dataset) -> str:
+    return source if source in rows.column_names else source.split(".")[0]
+
+
+def _hub_values(raw: Mapping[str, Sequence[Any]], source: str) -> list[Any]:
+    if source in raw:
+        return list(raw[source])
+    outer, inner = source.split(".", 1)
+    return [None if row is None else nested_value(row, inner) for row in raw[outer]]
+
+
+def hub_error(place: str, config: str | None, error: Exception, *, key: str) -> DataError:
     """Return what went wrong with a data set on the Hub in the user's terms.
 
     Args:

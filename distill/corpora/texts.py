@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from distill.cleaning.across import row_forms
+from distill.cleaning.minhash import Sketches, join_sketches, sketch
 from distill.corpora.cache import CachedRows
 from distill.corpora.held_out import Flags, SentenceFilter
 from distill.corpora.readers import ROWS_PER_BATCH
-from distill.duplicates import normal_form
 from distill.files import disk_errors, write_atomically
 from distill.store import Keys, text_keys
 
@@ -25,12 +26,14 @@ class KnownTexts:
     Attributes:
         keys: per text column, the hashes of the texts (n, 2).
         forms: hashes of the normal forms of each row's texts together (n, 2).
+        first_forms: those of its first text alone (n, 2).
         exact: which rows have a text of which source of held-out sentences (n, sources).
         near: which rows have a near-duplicate only (n, sources).
     """
 
     keys: dict[str, Keys]
     forms: Keys
+    first_forms: Keys
     exact: Flags
     near: Flags
 
@@ -40,7 +43,20 @@ def known_texts(found: CachedRows, columns: Sequence[str], held_out: SentenceFil
     digest = hashlib.sha256(" ".join(columns).encode()).hexdigest()[:12]
     keys = _stored(found, f"keys-{digest}", lambda: _keys(found, columns))
     held = _stored(found, f"held-out-{digest}-{held_out.digest()}", lambda: _held_out(found, columns, held_out))
-    return KnownTexts({column: keys[column] for column in columns}, keys[""], held["exact"], held["near"])
+    return KnownTexts(
+        {column: keys[column] for column in columns}, keys["row form"], keys["first form"], held["exact"], held["near"]
+    )
+
+
+def stored_sketches(found: CachedRows, columns: Sequence[str]) -> Sketches:
+    """Return what near-duplicates of rows are found by; it is stored beside them."""
+    digest = hashlib.sha256(" ".join(columns).encode()).hexdigest()[:12]
+    made = _stored(found, f"sketches-{digest}", lambda: vars(_sketches(found, columns)))
+    return Sketches(**made)
+
+
+def _sketches(found: CachedRows, columns: Sequence[str]) -> Sketches:
+    return join_sketches([sketch(row_forms(texts)) for texts in _batches(found, columns)])
 
 
 def _stored(found: CachedRows, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -56,13 +72,16 @@ def _stored(found: CachedRows, name: str, make: Callable[[], dict[str, Any]]) ->
 
 
 def _keys(found: CachedRows, columns: Sequence[str]) -> dict[str, Keys]:
-    """Return the hashes of each column's texts, and under an empty name those of the rows' normal forms."""
-    parts: dict[str, list[Keys]] = {name: [np.empty((0, 2), np.uint64)] for name in ("", *columns)}
+    """Return the hashes of each column's texts, of the rows' normal forms and of the first column's."""
+    parts: dict[str, list[Keys]] = {
+        name: [np.empty((0, 2), np.uint64)] for name in ("row form", "first form", *columns)
+    }
     for texts in _batches(found, columns):
         for column, own in zip(columns, texts, strict=True):
             parts[column].append(text_keys(own))
-        forms = [map(normal_form, own) for own in texts]
-        parts[""].append(text_keys(list(map("\n".join, zip(*forms, strict=True)))))
+        forms = row_forms(texts)
+        parts["row form"].append(text_keys(forms))
+        parts["first form"].append(text_keys([form.partition("\n")[0] for form in forms]))
     return {name: np.concatenate(keys) for name, keys in parts.items()}
 
 

@@ -6,10 +6,12 @@ from distill.recipe.load import load_recipe, recipe_schema
 from distill.recipe.mixture import MixtureSection
 from distill.recipe.models import (
     AlignmentSection,
+    LayersSection,
     PretrainedStudent,
     StudentSection,
     TeacherSection,
     TransplantStudent,
+    TrimmingSection,
     VocabularySection,
 )
 from distill.recipe.objectives import MseObjective
@@ -21,6 +23,7 @@ __all__ = [
     "CorpusSection",
     "EarlyStopping",
     "EvaluationSection",
+    "LayersSection",
     "LearningRate",
     "MixtureSection",
     "MseObjective",
@@ -30,6 +33,7 @@ __all__ = [
     "TeacherSection",
     "TrainingSection",
     "TransplantStudent",
+    "TrimmingSection",
     "VocabularySection",
     "load_recipe",
     "recipe_schema",

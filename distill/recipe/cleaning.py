@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from distill.recipe.section import Section
 from distill.recipe.values import MisfitError, ModelName, Positive, PositiveInt, Share
 
+Preset = Literal["default", "strict", "off"]
 Factor = Annotated[float, Field(gt=1, strict=True)]
 
 
@@ -45,9 +46,14 @@ class LengthRatioRule(Rule):
 
 
 class TruncatedRule(Rule):
-    """One side ends in the middle: it lacks the other's last mark or bracket, and is too short."""
+    """One side ends in the middle: it is too short, and no mark says that it has ended."""
 
-    shorter: Share = Field(0.8, description="Share of the usual length below which a side without its end is cut.")
+    lost_mark: Share = Field(
+        0.72, description="Share of the usual length below which a side is cut that lacks the other's last mark."
+    )
+    no_mark: Share = Field(
+        0.56, description="Share of the usual length below which a side is cut where neither ends with a mark."
+    )
 
 
 class CopyRule(Rule):
@@ -66,9 +72,8 @@ class LanguageRule(Rule):
     """A side is in another language."""
 
     odds: Positive = Field(
-        2.5,
-        description="How much likelier another language must be: the logarithm, over the root of the text's bytes. "
-        "Smaller drops more.",
+        12.0,
+        description="How many times likelier another language must be, as a natural logarithm; smaller drops more.",
     )
 
 
@@ -122,8 +127,8 @@ def _preset(value: Any) -> Any:
     return {"preset": value} if isinstance(value, str) else {"preset": "off"} if value is False else value
 
 
-Switch = BeforeValidator(_switch, json_schema_input_type=bool | dict[str, Any])
-Preset = BeforeValidator(_preset, json_schema_input_type=str | dict[str, Any])
+def _or_switch(rule: type[Rule]) -> BeforeValidator:
+    return BeforeValidator(_switch, json_schema_input_type=bool | rule)
 
 
 class CleaningSection(Section):
@@ -132,7 +137,7 @@ class CleaningSection(Section):
     A repair changes a text; a rule drops the row. The corpus's own keys win over the recipe's.
     """
 
-    preset: Literal["default", "strict", "off"] | None = Field(
+    preset: Preset | None = Field(
         None, description="default: for curated corpora; strict: for mined ones such as wikimatrix and ccmatrix; off."
     )
     unicode: bool | None = Field(None, description="Repair: Unicode's NFC form, without invisible characters.")
@@ -141,42 +146,48 @@ class CleaningSection(Section):
     blanks: bool | None = Field(None, description="Repair: control characters and runs of blanks.")
     empty: bool | None = Field(None, description="Drop rows with a side that has no letter or digit.")
     broken: bool | None = Field(None, description="Drop rows with characters that were lost in an encoding.")
-    length: Annotated[LengthRule, Switch] | None = Field(None, description="Drop rows that are too short or too long.")
-    length_ratio: Annotated[LengthRatioRule, Switch] | None = Field(
+    length: Annotated[LengthRule, _or_switch(LengthRule)] | None = Field(
+        None, description="Drop rows that are too short or too long."
+    )
+    length_ratio: Annotated[LengthRatioRule, _or_switch(LengthRatioRule)] | None = Field(
         None, description="Drop rows with a side that is far too long for the other."
     )
-    truncated: Annotated[TruncatedRule, Switch] | None = Field(
+    truncated: Annotated[TruncatedRule, _or_switch(TruncatedRule)] | None = Field(
         None, description="Drop rows with a side that ends in the middle."
     )
-    copies: Annotated[CopyRule, Switch] | None = Field(
+    copies: Annotated[CopyRule, _or_switch(CopyRule)] | None = Field(
         None, description="Drop rows whose sides are the same, or nearly; names alone may be."
     )
-    script: Annotated[ScriptRule, Switch] | None = Field(
+    script: Annotated[ScriptRule, _or_switch(ScriptRule)] | None = Field(
         None, description="Drop rows with a side in another script than its language's."
     )
     swapped: bool | None = Field(None, description="Drop rows whose sides stand in each other's place.")
-    language: Annotated[LanguageRule, Switch] | None = Field(
+    language: Annotated[LanguageRule, _or_switch(LanguageRule)] | None = Field(
         None, description="Drop rows with a side in another language."
     )
     numbers: bool | None = Field(None, description="Drop rows with a number on one side that the other lacks.")
     addresses: bool | None = Field(None, description="Drop rows whose URLs or e-mail addresses differ.")
     repeats: bool | None = Field(None, description="Drop rows with a side that says the same again and again.")
-    symbols: Annotated[SymbolsRule, Switch] | None = Field(
+    symbols: Annotated[SymbolsRule, _or_switch(SymbolsRule)] | None = Field(
         None, description="Drop rows with a side that is mostly digits, punctuation and symbols."
     )
     questions: bool | None = Field(None, description="Drop rows of which one side alone is a question.")
-    duplicates: Annotated[DuplicatesRule, Switch] | None = Field(
+    duplicates: Annotated[DuplicatesRule, _or_switch(DuplicatesRule)] | None = Field(
         None, description="Drop rows that are there already, in any corpus of the language."
     )
-    near_duplicates: Annotated[NearDuplicatesRule, Switch] | None = Field(
+    near_duplicates: Annotated[NearDuplicatesRule, _or_switch(NearDuplicatesRule)] | None = Field(
         None, description="Drop rows that are nearly there already."
     )
-    translations: Annotated[TranslationsRule, Switch] | None = Field(
+    translations: Annotated[TranslationsRule, _or_switch(TranslationsRule)] | None = Field(
         None, description="Drop further translations of an English text that has many."
     )
-    similarity: Annotated[SimilarityRule, Switch] | None = Field(
+    similarity: Annotated[SimilarityRule, _or_switch(SimilarityRule)] | None = Field(
         None, description="Drop rows whose sides mean different things to a multilingual model."
     )
+
+
+Cleaning = Annotated[CleaningSection, BeforeValidator(_preset, json_schema_input_type=Preset | CleaningSection)]
+"""The section, which may be written as the name of its preset."""
 
 
 def merged(recipe: CleaningSection, corpus: CleaningSection | None) -> CleaningSection:
@@ -252,12 +263,12 @@ _STRICT = _DEFAULT.model_copy(
     update={
         "preset": "strict",
         "questions": True,
-        "length": LengthRule(least_characters=10, least_words=3, most_characters=1000, most_words=150),
+        "length": LengthRule(least_characters=8, least_words=2, most_characters=1000, most_words=150),
         "length_ratio": LengthRatioRule(most=1.8),
-        "truncated": TruncatedRule(shorter=0.9),
-        "copies": CopyRule(share=0.5),
+        "truncated": TruncatedRule(lost_mark=0.8, no_mark=0.62),
+        "copies": CopyRule(share=0.6),
         "script": ScriptRule(share=0.7),
-        "language": LanguageRule(odds=1.0),
+        "language": LanguageRule(odds=6.0),
         "symbols": SymbolsRule(),
         "near_duplicates": NearDuplicatesRule(),
         "translations": TranslationsRule(most=4),

@@ -9,16 +9,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from distill.languages import spellings
-from distill.recipe.cleaning import CleaningSection, Preset
+from distill.languages import language_of_tag, spellings
+from distill.recipe.cleaning import Cleaning
 from distill.recipe.section import Section
-from distill.recipe.values import Count, HubId, Languages, MisfitError, PositiveInt, Share, Text, Texts
+from distill.recipe.values import Count, HubId, Languages, MisfitError, OneOrMore, PositiveInt, Share, Text
 
 SOURCES = ("bundled", "hub", "folder", "files")
 """Keys of a corpus that say where it is from."""
 
 FILE_SUFFIXES = (".parquet", ".tsv", ".csv", ".jsonl")
-"""Formats of parallel files, by the ends of their names."""
+"""Formats of files with columns that are named in the file, by the ends of their names."""
+
+CORPUS_FORMATS = (*FILE_SUFFIXES, ".tmx", ".txt")
+"""Formats of corpora: those, translation memories, and texts between tabs without a header."""
+
+COMPRESSIONS = ("", ".gz", ".zst", ".xz")
+"""Ends of names that say how a file is compressed."""
+
+CORPUS_SUFFIXES = (*(form + packed for packed in COMPRESSIONS for form in CORPUS_FORMATS), ".zip")
 
 BUNDLED = {"everyday": ("uk", "da", "sv", "nb")}
 """Languages of the corpora that ship with this program."""
@@ -39,24 +47,36 @@ VALUES: dict[RowKind, tuple[str, ...]] = {"scored": ("score",), "labelled": ("la
 """What else a row of a kind has. All kinds may have a `domain`."""
 
 
+def is_readable(path: Path, language: str) -> bool:
+    """Return whether the end of a file's name is that of a corpus: a known format, or the language of a Moses file."""
+    bare = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS[1:] else path
+    return path.name.lower().endswith(CORPUS_SUFFIXES) or language_of_tag(bare.suffix[1:]) in ("en", language)
+
+
+Column = Text | PositiveInt
+"""Name of a column, with dots into nested ones; or its number, from 1, in a file without a header."""
+
+
 class Columns(Section):
     """Names of a source's columns, where they are not those of the row's parts (english, anchor, text, …)."""
 
-    english: Text | None = Field(None, description="English sentence of a parallel row.")
-    non_english: Text | None = Field(None, description="Its translation.")
-    anchor: Text | None = Field(None, description="First text of a pair or triplet, such as a question.")
-    positive: Text | None = Field(None, description="Text that belongs to the anchor.")
-    negative: Texts | None = Field(None, description="Text, or texts, that do not. A row may lack them.")
-    sentence1: Text | None = Field(None, description="First text of a scored pair.")
-    sentence2: Text | None = Field(None, description="Second text of a scored pair.")
-    score: Text | None = Field(None, description="How similar the two are, a number.")
-    text: Text | None = Field(None, description="A labelled text.")
-    label: Text | None = Field(None, description="Its label.")
-    domain: Text | None = Field(None, description="What the row is about, to cluster batches by.")
+    english: Column | None = Field(None, description="English sentence of a parallel row.")
+    non_english: Column | None = Field(None, description="Its translation.")
+    anchor: Column | None = Field(None, description="First text of a pair or triplet, such as a question.")
+    positive: Column | None = Field(None, description="Text that belongs to the anchor.")
+    negative: Annotated[tuple[Column, ...], Field(min_length=1), OneOrMore] | None = Field(
+        None, description="Text, or texts, that do not. A row may lack them."
+    )
+    sentence1: Column | None = Field(None, description="First text of a scored pair.")
+    sentence2: Column | None = Field(None, description="Second text of a scored pair.")
+    score: Column | None = Field(None, description="How similar the two are, a number.")
+    text: Column | None = Field(None, description="A labelled text.")
+    label: Column | None = Field(None, description="Its label.")
+    domain: Column | None = Field(None, description="What the row is about, to cluster batches by.")
 
     @model_validator(mode="after")
     def _differ(self) -> Columns:
-        used: dict[str, str] = {}
+        used: dict[str | int, str] = {}
         for part, name in self.names().items():
             if name in used:
                 key = "negative" if part.startswith("negative") else part
@@ -64,9 +84,9 @@ class Columns(Section):
             used[name] = part
         return self
 
-    def names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str | int]:
         """Return part → column of what is given; further negatives are negative_2, negative_3, …"""
-        given = {part: name for part in type(self).model_fields if isinstance(name := getattr(self, part), str)}
+        given = {part: name for part in type(self).model_fields if isinstance(name := getattr(self, part), str | int)}
         for number, name in enumerate(self.negative or (), start=1):
             given["negative" if number == 1 else f"negative_{number}"] = name
         return given
@@ -79,9 +99,13 @@ class CorpusSection(Section):
     hub: HubId | None = Field(None, description="Data set on the Hugging Face Hub, `owner/name`.")
     folder: Path | None = Field(
         None,
-        description="Folder with `en-XX/train.parquet` (or .tsv, .csv, .jsonl) and, if there is one, `dev`.",
+        description="Folder with `en-XX/train.parquet` (or any other format of `files`) and, if there is one, `dev`.",
     )
-    files: Path | None = Field(None, description="Parquet, TSV, CSV or JSONL file; * and ? match several.")
+    files: Path | None = Field(
+        None,
+        description="Parquet, TSV, CSV, JSONL, TMX or manythings file, also .gz, .zst or .xz; a .zip of such; of Moses "
+        "files NAME.en, the other lies beside it. * and ? match several; {language} stands for the code.",
+    )
     rows: RowKind = Field(
         "parallel",
         description="parallel: a sentence and its translation; pairs: anchor and positive; triplets: and negatives; "
@@ -111,7 +135,7 @@ class CorpusSection(Section):
         description="Largest share of a file's rows that may be malformed (not UTF-8, wrong number of fields, …); they "
         "are skipped and counted.",
     )
-    cleaning: Annotated[CleaningSection, Preset] | None = Field(
+    cleaning: Cleaning | None = Field(
         None,
         description="What is repaired and dropped in this corpus: default, strict (for mined data) or off, or single "
         "rules; the recipe's `cleaning` if absent.",
@@ -128,13 +152,6 @@ class CorpusSection(Section):
 
     @model_validator(mode="after")
     def _languages_of_source(self) -> CorpusSection:
-        if self.files is not None and len(self.languages) != 1:
-            raise MisfitError(
-                ("languages",),
-                f"{len(self.languages)} languages for one set of files",
-                expected="one",
-                hint="give each language a corpus of its own, or use a `folder` with en-XX folders",
-            )
         if self.bundled and self.rows != "parallel":
             raise MisfitError(("rows",), f"{self.rows!r} for a bundled corpus", expected="parallel")
         for place, language in enumerate(self.languages):
@@ -169,19 +186,20 @@ class CorpusSection(Section):
         return self
 
     @model_validator(mode="after")
-    def _config_template(self) -> CorpusSection:
-        try:
-            names = {name for _, name, _, _ in string.Formatter().parse(self.config or "") if name is not None}
-        except ValueError:
-            names = {""}
-        if names - {"language"}:
-            raise MisfitError(("config",), f"found {self.config!r}", expected="no braces but those of {language}")
-        if self.config and not names and len(self.languages) > 1:
-            raise MisfitError(
-                ("config",),
-                f"{self.config!r} is one configuration for {len(self.languages)} languages",
-                expected="{language} in its name, or a corpus for each language",
-            )
+    def _templates(self) -> CorpusSection:
+        for key, text in (("config", self.config), ("files", str(self.files or ""))):
+            try:
+                names = {name for _, name, _, _ in string.Formatter().parse(text or "") if name is not None}
+            except ValueError:
+                names = {""}
+            if names - {"language"}:
+                raise MisfitError((key,), f"found {text!r}", expected="no braces but those of {language}")
+            if text and not names and len(self.languages) > 1 and (key == "config" or self.columns.names()):
+                raise MisfitError(
+                    (key,),
+                    f"{text!r} is the same for {len(self.languages)} languages",
+                    expected="{language} in its name, or a corpus for each language",
+                )
         return self
 
     @property
@@ -199,18 +217,23 @@ class CorpusSection(Section):
         """Return the file of a `folder` corpus that holds a split of one language, however its folder spells it."""
         if self.folder is None:
             return None
+        moses = tuple(f".{code}{packed}" for packed in COMPRESSIONS for code in spellings("en"))
         candidates = (
-            self.folder / f"en-{code}" / f"{split}{suffix}" for code in spellings(language) for suffix in FILE_SUFFIXES
+            self.folder / f"en-{code}" / f"{split}{suffix}"
+            for code in spellings(language)
+            for suffix in (*CORPUS_SUFFIXES, *moses)
         )
         return next((path for path in candidates if path.is_file()), None)
 
-    def matching_files(self) -> list[Path]:
-        """Return the files that `files` matches, sorted."""
-        if self.files is None:
-            return []
-        if self.files.is_file():
-            return [self.files]
-        return sorted(path for path in map(Path, glob.glob(str(self.files))) if path.is_file())
+    def matching_files(self, language: str) -> list[Path]:
+        """Return the files that `files` matches for one language, however their names spell it, sorted."""
+        for code in spellings(language):
+            pattern = str(self.files or "").replace("{language}", code)
+            if Path(pattern).is_file():
+                return [Path(pattern)]
+            if found := sorted(path for path in map(Path, glob.glob(pattern)) if path.is_file()):
+                return found
+        return []
 
     @property
     def source(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from distill.errors import RecipeError, nearest
-from distill.recipe.corpora import FILE_SUFFIXES, CorpusSection
+from distill.recipe.corpora import CORPUS_FORMATS, CorpusSection, is_readable
 from distill.recipe.document import Document, Key, read_document
 from distill.recipe.evaluation import declared_suites
 from distill.recipe.explain import explain
@@ -128,7 +128,6 @@ def _missing_corpus_files(corpus: CorpusSection, key: Key, document: Document) -
         yield from _missing_languages(corpus, corpus.folder, key, document)
     if corpus.files:
         where = document.where((*key, "files"))
-        found = corpus.matching_files()
         if corpus.files.is_dir():
             yield RecipeError(
                 where,
@@ -136,16 +135,20 @@ def _missing_corpus_files(corpus: CorpusSection, key: Key, document: Document) -
                 expected="a file",
                 hint=f"for all files in it: {corpus.files}/*.tsv",
             )
-        elif not found:
-            yield RecipeError(
-                where,
-                f"no file {corpus.files}",
-                expected="a file that exists",
-                hint=nearest(corpus.files.name, [p.name for p in corpus.files.parent.glob("*")]),
-            )
-        for path in found:
-            if path.suffix.lower() not in FILE_SUFFIXES:
-                yield RecipeError(where, f"{path} is of no known format", expected=f"one of {', '.join(FILE_SUFFIXES)}")
+            return
+        for language in corpus.languages:
+            found = corpus.matching_files(language)
+            if not found:
+                yield RecipeError(
+                    where,
+                    f"no file {str(corpus.files).replace('{language}', language)}",
+                    expected="a file that exists",
+                    hint=nearest(corpus.files.name, [p.name for p in corpus.files.parent.glob("*")]),
+                )
+            for path in found:
+                if not is_readable(path, language):
+                    known = ", ".join((*CORPUS_FORMATS, ".zip", ".en", f".{language}"))
+                    yield RecipeError(where, f"{path} is of no known format", expected=f"one of {known}")
 
 
 def _missing_languages(corpus: CorpusSection, folder: Path, key: Key, document: Document) -> Iterator[RecipeError]:
@@ -161,6 +164,6 @@ def _missing_languages(corpus: CorpusSection, folder: Path, key: Key, document: 
         if not corpus.split_file(language):
             yield RecipeError(
                 document.where((*key, "languages")),
-                f"no {folder / f'en-{language}'}/train.parquet (.tsv, .csv, .jsonl)",
+                f"no {folder / f'en-{language}'}/train.parquet (or another format)",
                 expected=f"languages of {', '.join(there)}" if there else "a folder with en-XX folders inside",
             )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from distill.recipe.section import Precision, Section
-from distill.recipe.values import MisfitError, ModelName, PositiveInt, is_path
+from distill.recipe.values import Count, MisfitError, ModelName, PositiveInt, is_path
 
 Pooling = Literal["mean", "cls", "max"]
 
@@ -66,12 +67,73 @@ class AlignmentSection(Section):
     max_pairs: PositiveInt = Field(200_000, description="At most this many sentence pairs are aligned.")
 
 
+class TrimmingSection(Section):
+    """Which pieces of a pretrained student's tokenizer stay."""
+
+    mode: Literal["keep", "trim"] = Field(
+        "keep", description="keep: all; trim: those that the corpora's languages need."
+    )
+    size: PositiveInt | None = Field(
+        None, description="Keep at most this many pieces. If absent, 25,000 for each language, English included."
+    )
+    min_count: PositiveInt = Field(1, description="A piece that occurs in the corpora less often is left out.")
+
+    @model_validator(mode="after")
+    def _only_when_trimmed(self) -> TrimmingSection:
+        for key in sorted(self.model_fields_set & {"size", "min_count"}):
+            if self.mode == "keep":
+                raise MisfitError((key,), "does not go with mode: keep", hint="set mode: trim, or leave it out")
+        return self
+
+
+class LayersSection(Section):
+    """Which of an encoder's layers a student keeps."""
+
+    keep: tuple[Count, ...] | None = Field(None, min_length=1, description="Numbers of the layers to keep, from 0.")
+    every: Annotated[int, Field(ge=2, strict=True)] | None = Field(
+        None, description="Keep one layer in so many, evenly spread, the first and the last among them."
+    )
+    first: PositiveInt | None = Field(None, description="Keep so many layers, those nearest to the input.")
+    last: PositiveInt | None = Field(None, description="Keep so many layers, those nearest to the output.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LayersSection:
+        given = [name for name in ("keep", "every", "first", "last") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise MisfitError(
+                (), f"found {' and '.join(given) or 'none'}", expected="one of keep, every, first and last"
+            )
+        if self.keep and list(self.keep) != sorted(set(self.keep)):
+            raise MisfitError(("keep",), f"found {list(self.keep)}", expected="different numbers, the lowest first")
+        return self
+
+    def of(self, layers: int) -> list[int]:
+        """Return the numbers of the layers to keep of a model with so many; some may be numbers it does not have."""
+        if self.keep is not None:
+            return list(self.keep)
+        if self.first is not None:
+            return list(range(self.first))
+        if self.last is not None:
+            return list(range(layers - self.last, layers))
+        n = max(2, math.ceil(layers / (self.every or 1)))  # 12 layers, every: 2 → DistilBERT's 0, 2, 4, 7, 9, 11
+        return sorted({math.floor(place * (layers - 1) / (n - 1) + 0.5) for place in range(n)})
+
+
+LAYERS = Field(None, description="Leave out layers of the encoder; all of them stay if absent.")
+DIMENSIONS = Field(
+    None,
+    description="Length of the student's vectors: the principal components of the teacher's vectors of the corpora.",
+)
+
+
 class TransplantStudent(Section):
     """A student made from the teacher's own layers with a vocabulary for more languages."""
 
     kind: Literal["transplant"]
     vocabulary: VocabularySection = VocabularySection()
     alignment: AlignmentSection = AlignmentSection()
+    layers: LayersSection | None = LAYERS
+    dimensions: PositiveInt | None = DIMENSIONS
     max_tokens: PositiveInt = Field(128, description="Longest input in tokens.")
 
 
@@ -84,6 +146,9 @@ class PretrainedStudent(Section):
     pooling: Pooling | None = Field(
         None, description="mean, cls or max. If absent: the model's own, or mean for a plain transformer."
     )
+    vocabulary: TrimmingSection = TrimmingSection()
+    layers: LayersSection | None = LAYERS
+    dimensions: PositiveInt | None = DIMENSIONS
     max_tokens: PositiveInt = Field(128, description="Longest input in tokens.")
     trust_remote_code: bool = Field(False, description="Run Python code that comes with the model.")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from distill.errors import nearest
-from distill.recipe.cleaning import CleaningSection, Preset
+from distill.recipe.cleaning import Cleaning, CleaningSection
 from distill.recipe.corpora import CorpusSection
 from distill.recipe.evaluation import EvaluationSection
 from distill.recipe.mixture import MixtureSection, WeightedSampling, check_names, pairs_of
@@ -37,7 +37,7 @@ class Recipe(Section):
     teacher: TeacherSection = Field(description="The English model whose vectors are the target.")
     student: StudentSection = Field(description="The model that is trained.")
     corpora: dict[str, CorpusSection] = Field(min_length=1, description="Name → source of parallel sentences.")
-    cleaning: Annotated[CleaningSection, Preset] = Field(
+    cleaning: Cleaning = Field(
         CleaningSection(),
         description="What is repaired and dropped in all corpora: default, strict or off, or single rules.",
     )

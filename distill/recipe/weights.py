@@ -41,7 +41,10 @@ def weights_of_corpora(path: Path, corpora: Mapping[str, CorpusSection], needed:
         RecipeError: the file is not of the format, an entry belongs to no corpus, or a corpus of `needed` has no entry.
     """
     entries = read_weights(path)
-    files = {name: [found.as_posix() for found in corpus.matching_files()] for name, corpus in corpora.items()}
+    files = {
+        name: [found.as_posix() for language in corpus.languages for found in corpus.matching_files(language)]
+        for name, corpus in corpora.items()
+    }
     weights: dict[str, float] = {}
     by_base: dict[str, str] = {}
     for entry in entries:

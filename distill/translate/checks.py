@@ -7,53 +7,27 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from statistics import median
-from typing import Any
 
-import langcodes
-
+from distill import identify
+from distill.cleaning.content import WORD, again_and_again, shared_words
+from distill.cleaning.language import FOREIGN_LETTERS
+from distill.cleaning.numbers import lost_numbers
+from distill.scripts import SCRIPTS, script_of
 from distill.translate.engine import Translation
-from distill.translate.names import WORD, lost_names
+from distill.translate.names import lost_names
 from distill.translate.negation import NEGATIONS, lost_negation
-from distill.translate.numbers import lost_numbers
 
 CHECKS = ("empty", "cut", "copy", "script", "language", "numbers", "negation", "names", "repetition", "explanation")
-
-SCRIPTS = {
-    "Latn": ("LATIN",),
-    "Cyrl": ("CYRILLIC",),
-    "Grek": ("GREEK",),
-    "Arab": ("ARABIC",),
-    "Hebr": ("HEBREW",),
-    "Hans": ("CJK",),
-    "Hant": ("CJK",),
-    "Jpan": ("CJK", "HIRAGANA", "KATAKANA"),
-    "Kore": ("HANGUL", "CJK"),
-    "Deva": ("DEVANAGARI",),
-    "Beng": ("BENGALI",),
-    "Armn": ("ARMENIAN",),
-    "Geor": ("GEORGIAN",),
-    "Thai": ("THAI",),
-    "Taml": ("TAMIL",),
-    "Telu": ("TELUGU",),
-    "Ethi": ("ETHIOPIC",),
-}
-"""Beginnings of the Unicode names of a script's letters."""
-
-FOREIGN_LETTERS = {"uk": "ыэёъ", "ru": "іїєґў", "bg": "ыэёіїє", "da": "öäß", "nb": "öäß", "sv": "øæß", "de": "åøæ"}
-"""Letters that a near language has and this one does not, except in names."""
 
 LENGTH_FACTOR = 2.2
 """A translation that is longer or shorter than usual by this factor has lost or added something."""
 
 LANGUAGE_LETTERS = 10
-LANGUAGE_ODDS = 8.0
-"""The language of shorter texts is not judged; another must be so much likelier than the wanted one."""
-
-SAME_LANGUAGE = {"no": "nb", "nn": "nb", "bs": "hr", "sr": "hr", "ms": "id"}
-"""Codes that the identifier cannot tell apart from another; see `_identify`."""
+LANGUAGE_ODDS = 2.1
+"""The language of shorter texts is not judged; another must be so much likelier than the wanted one, as a natural
+logarithm over the root of the text's bytes, by which py3langid calibrates its probabilities."""
 
 EXPLANATION = re.compile(
     r"(?i)^(?:sure|certainly|of course|here(?:'s| is)|(?:the )?translation|note|переклад|перевод|übersetzung|"
@@ -92,10 +66,10 @@ def habits(sources: Sequence[str], translations: Sequence[str]) -> Habits:
 
 def unchecked(language: str) -> dict[str, str]:
     """Return the checks that are not made for a language, each with the reason."""
-    script, missing = _script(language), {}
+    script, missing = script_of(language), {}
     if script not in SCRIPTS:
         missing["script"] = f"the letters of {script} are not listed"
-    if SAME_LANGUAGE.get(language, language) not in _identifier().labels and language != "nb":
+    if not identify.knows(language):
         missing["language"] = f"the identifier does not know {language}"
     if language not in NEGATIONS:
         missing["negation"] = f"no words of denial are listed for {language}"
@@ -146,37 +120,34 @@ def _cut(source: str, translation: Translation, usual: Habits) -> str:
 
 def _copy(source: str, text: str) -> str:
     """Names and numbers alone may stand as they are: two lower-case words make a sentence."""
-    words = WORD.findall(source)
-    if sum(word.islower() for word in words) < 2:
+    if sum(word.islower() for word in WORD.findall(source)) < 2:
         return ""
-    there = Counter(word.casefold() for word in WORD.findall(text))
-    kept = sum((there & Counter(word.casefold() for word in words)).values())
-    if kept == len(words) == sum(there.values()):
+    kept, words, there = shared_words(source, text)
+    if kept == words == there:
         return "the English sentence itself"
-    if len(words) >= 5 and kept >= 0.75 * sum(there.values()):
-        return f"{kept} of {sum(there.values())} words are the English ones"
-    return ""
+    return f"{kept} of {there} words are the English ones" if words >= 5 and kept >= 0.75 * there else ""
 
 
 def _wrong_script(source: str, text: str, language: str) -> str:
     letters = [character for character in text if character.isalpha()]
-    own = sum(unicodedata.name(letter, "").startswith(SCRIPTS[_script(language)]) for letter in letters)
+    own = sum(unicodedata.name(letter, "").startswith(SCRIPTS[script_of(language)]) for letter in letters)
     if not letters or own >= 0.5 * len(letters) or sum(word.islower() for word in WORD.findall(source)) < 2:
         return ""
-    return f"{own} of {len(letters)} letters are of the script {_script(language)}"
+    return f"{own} of {len(letters)} letters are of the script {script_of(language)}"
 
 
 def _wrong_language(text: str, language: str) -> str:
     words = [word for word in WORD.findall(text) if word.islower()]
     foreign = [word for word in words if set(word) & set(FOREIGN_LETTERS.get(language, ""))]
-    if len(foreign) >= (1 if _script(language) == "Cyrl" else 2):
+    if len(foreign) >= (1 if script_of(language) == "Cyrl" else 2):
         return f"{', '.join(foreign[:3])}: letters that {language} does not have"
     if sum(map(len, words)) < LANGUAGE_LETTERS:
         return ""
-    odds = _identify(" ".join(words))
-    best = max(odds, key=lambda code: odds[code])
-    own = SAME_LANGUAGE.get(language, language)
-    return f"looks like {best}" if odds[best] > LANGUAGE_ODDS * odds.get(own, 0.0) else ""
+    judged = " ".join(words)
+    odds = identify.log_odds([judged])[0]
+    lead = float(odds.max() - odds[list(identify.columns(language))].max())
+    best = identify.labels()[int(odds.argmax())]
+    return f"looks like {best}" if lead > LANGUAGE_ODDS * len(judged.encode()) ** 0.5 else ""
 
 
 def _numbers(source: str, text: str) -> str:
@@ -190,18 +161,15 @@ def _negation(source: str, text: str, language: str) -> str:
 
 
 def _names(source: str, text: str, language: str, common: Collection[str]) -> str:
-    lost = lost_names(source, text, cyrillic=_script(language) == "Cyrl", common=common)
+    lost = lost_names(source, text, cyrillic=script_of(language) == "Cyrl", common=common)
     return f"{', '.join(lost)} not there" if lost else ""
 
 
 def _repetition(source: str, text: str) -> str:
     """A phrase three times in a row, or four words that come back twice, which the source does not do."""
     words = [word.casefold() for word in WORD.findall(text)]
-    for size in (1, 2, 3, 4):
-        for start in range(len(words) - 3 * size + 1):
-            phrase = words[start : start + size]
-            if words[start + size : start + 3 * size] == phrase * 2 and not _repeats(source):
-                return f"{' '.join(phrase)!r} again and again"
+    if (phrase := again_and_again(words, 3)) and not _repeats(source):
+        return f"{phrase!r} again and again"
     fours = Counter(tuple(words[start : start + 4]) for start in range(len(words) - 3))
     for four, times in fours.most_common(1):
         if times >= 3 and not _repeats(source):
@@ -225,23 +193,3 @@ def _explanation(source: str, answer: str) -> str:
     if answer.startswith(quotes) and answer.endswith(('"', "”", "»", "“")) and not any(q in source for q in "\"“”«„‘'"):
         return "stands in quotes that the English sentence does not have"
     return ""
-
-
-def _script(language: str) -> str:
-    return str(langcodes.Language.get(language).maximize().script)
-
-
-@lru_cache(maxsize=1)
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-def _identify(text: str) -> dict[str, float]:
-    """Return the probability of each language, of those that cannot be told apart together."""
-    odds: dict[str, float] = {}
-    for code, probability in _identifier().rank(text):
-        group = SAME_LANGUAGE.get(code, code)
-        odds[group] = odds.get(group, 0.0) + probability
-    return odds

@@ -7,10 +7,11 @@ import unicodedata
 from collections.abc import Collection
 from difflib import SequenceMatcher
 
+from distill.cleaning.content import WORD
+
 LITERAL = re.compile(r"https?://\S+|[\w.+-]+@[\w-]+\.\w+|(?<!\w)[@#]\w{2,}|\b[A-Za-z]+\d[A-Za-z\d]*\b|\b[a-z]+[A-Z]\w*")
 """What stands the same in every language: addresses, tags, model numbers, iPhone."""
 
-WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 CYRILLIC = str.maketrans("абвгґдеєжзиіїйклмнопрстуфхцчшщюяёыэ", "abvhgdeezziiiiklmnoprstufhccssuaeie", "ьъ")
 _SOUNDS = "sch:s tch:c th:t ph:f sh:s ch:c kh:h zh:z ck:k qu:kv x:ks w:v q:k j:z c:k g: h:"
 SOUNDS = [spelling.split(":") for spelling in _SOUNDS.split()]

@@ -6,8 +6,6 @@ writes into two columns: `status` (`ok`, `fix` or `drop`) and, to fix, `correcte
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from distill.errors import DataError, nearest
-from distill.files import write_atomically
+from distill.spreadsheet import read_sheet, write_sheet
 from distill.translate.quality import Judged, one_line
 from distill.translate.sets import (
     Accepted,
@@ -52,17 +50,15 @@ def write_review(folder: Path, language: str, judged: Sequence[Judged], decision
         decisions: by English sentence.
     """
     places = sources_of(stored_machine_sets(folder), language)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows = []
     for found in sorted(judged, key=Judged.severity):
         decision = decisions.get(found.source, Decision(""))
         flags = "; ".join(f"{flag.check}: {one_line(flag.reason)}" for flag in found.flags)
         chrf = "" if found.chrf is None else f"{found.chrf:.1f}"
         texts = [found.source, found.translation, decision.corrected]
-        writer.writerow([decision.status, " ".join(places[found.source]), *texts, flags, chrf, found.back])
+        rows.append([decision.status, " ".join(places[found.source]), *texts, flags, chrf, found.back])
     path = review_path(folder, language)
-    write_atomically(path, table.getvalue().encode("utf-8-sig", "replace"))  # spreadsheets want the mark
+    write_sheet(path, COLUMNS, rows)
     return path
 
 
@@ -81,36 +77,16 @@ def read_review(path: Path) -> dict[str, ReviewRow]:
     Raises:
         DataError: a row is malformed; with file and line.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(str(path), "not UTF-8", hint="save it as UTF-8 (CSV UTF-8 in spreadsheets)") from error
-    delimiter = ";" if ";" in text.partition("\n")[0] else ","  # spreadsheets of some countries write semicolons
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     found: dict[str, ReviewRow] = {}
-    try:
-        header = next(reader, [])
-        if tuple(header) != COLUMNS:
-            expected = ", ".join(COLUMNS)
-            raise DataError(
-                f"{path}:1", f"columns {', '.join(header)}", expected=f"{expected}; between commas or semicolons"
-            )
-        for fields in reader:
-            if fields:
-                source, row = _read_row(fields, path, reader.line_num)
-                if source in found:
-                    raise DataError(f"{path}:{reader.line_num}", f"a second row for {source!r}", expected="one")
-                found[source] = row
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}", f"no CSV: {error}") from error
+    for line, fields in read_sheet(path, COLUMNS):
+        row = _read_row(fields, f"{path}:{line}", line)
+        if fields["source"] in found:
+            raise DataError(f"{path}:{line}", f"a second row for {fields['source']!r}", expected="one")
+        found[fields["source"]] = row
     return found
 
 
-def _read_row(fields: list[str], path: Path, line: int) -> tuple[str, ReviewRow]:
-    place = f"{path}:{line}"
-    if len(fields) != len(COLUMNS):
-        raise DataError(place, f"{len(fields)} fields", expected=f"{len(COLUMNS)} as in the header")
-    row = dict(zip(COLUMNS, fields, strict=True))
+def _read_row(row: Mapping[str, str], place: str, line: int) -> ReviewRow:
     status, corrected = row["status"].strip().lower(), one_line(row["corrected"])
     if status and status not in STATUSES:
         expected = f"{', '.join(STATUSES)} or nothing"
@@ -123,7 +99,7 @@ def _read_row(fields: list[str], path: Path, line: int) -> tuple[str, ReviewRow]
             f"column corrected is filled, but the status is {status or 'empty'}",
             expected="status fix, or no correction",
         )
-    return row["source"], ReviewRow(line, row["translation"], Decision(status, corrected))
+    return ReviewRow(line, row["translation"], Decision(status, corrected))
 
 
 def accept(path: Path, reviewer: str) -> dict[str, Counter[str]]:

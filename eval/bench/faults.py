@@ -1,11 +1,11 @@
 """Planted faults that cleaning catches, and good rows that it loses.
 
-Usage: python eval/bench/faults.py [--good 50000] [--faults 2000] [--seed 7] [--preset default] [--show KIND] [--json FILE]
+Usage: python eval/bench/faults.py [--good 50000] [--faults 2000] [--seed 7] [--preset default] [--json FILE]
 
-Needs ../shared/data. Good rows are drawn from all its corpora and languages; further rows are spoilt, an equal number of
-each of 12 kinds. A fault is caught if its row is dropped, or if the repairs give back what the row was (mojibake, markup).
-Two kinds that single rows hardly tell (another row's translation, a near-duplicate with a word changed) are counted
-apart. Duplicates are found here by the normal forms of both sides.
+Needs ../shared/data. Good rows are drawn from all its corpora and languages; further rows are spoilt, an equal number
+of each of 12 kinds. A fault is caught if its row is dropped, or if the repairs give back what the row was (mojibake,
+markup). Two kinds that rules about single rows hardly tell (another row's translation, a near-duplicate that lacks a
+word) are counted apart. Duplicates are found here by the normal forms of both sides.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import argparse
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from distill.cleaning import Texts, applied, flags, repair
@@ -27,15 +27,19 @@ from distill.recipe.cleaning import CleaningSection, merged
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "parallel"
 
 Row = tuple[str, str]
+Labelled = tuple[str, Row]
 Spoil = Callable[[Row, str, random.Random], Row | None]
 
-CYRILLIC = dict(
-    zip("абвгґдеєжзиіїйклмнопрстуфхцчшщьюяыэёъ", "a b v h g d e ie zh z y i i i k l m n o p r s t u f kh ts ch sh shch".split()
-    + ["", "iu", "ia", "y", "e", "io", ""], strict=True)
+CYRILLIC = {
+    "щ": "shch", "ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "ю": "iu", "я": "ia", "є": "ie",
+    "ь": "", "ъ": "",
+    **dict(zip("абвгґдезиіїйклмнопрстуфыэё", "abvhgdezyiiiklmnoprstufyee", strict=True)),
+}  # fmt: skip
+LATIN = dict(zip("abcdefghijklmnopqrstuvwxyzåäöæøéü", "абкдефгхийклмнопкрстуввксызоеоеоеу", strict=False))
+DEBRIS = (
+    "<p>{}</p>", "<b>{}</b>", "{}<br />", '<font color="#ffff00">{}</font>', "{}</i>", "&nbsp;{}", "{{\\an8}}{}",
+    '<span class="x">{}</span>&#160;', "&lt;i&gt;{}&lt;/i&gt;",
 )  # fmt: skip
-LATIN = dict(zip("abcdefghijklmnopqrstuvwxyzåäöæøéü", "абкдефгхийклмнопкрстуввксызоэоэоеу"[:33], strict=True))
-DEBRIS = ("<p>{}</p>", "<b>{}</b>", "{}<br />", "<font color=\"#ffff00\">{}</font>", "{}</i>", "&nbsp;{}", "{{\\an8}}{}",
-          "<span class=\"x\">{}</span>&#160;", "&lt;i&gt;{}&lt;/i&gt;")  # fmt: skip
 GARBAGE = ("a", "ha ", "the ", "- so - ", "na na ", "1 2 3 ", "buy now ", "о ")
 
 
@@ -158,7 +162,7 @@ APART = ("word changed", "misaligned")
 REPAIRED = ("mojibake", "markup")
 
 
-def rows(rng: random.Random) -> list[tuple[str, Row]]:
+def rows(rng: random.Random) -> list[Labelled]:
     """Return language and texts of all rows, in random order, each normal form once."""
     found = {}
     for path in sorted(DATA.glob("*/*/train.parquet")):
@@ -170,24 +174,59 @@ def rows(rng: random.Random) -> list[tuple[str, Row]]:
     return ordered
 
 
-def plant(good: list[tuple[str, Row]], spare: list[tuple[str, Row]], each: int, rng: random.Random):
-    """Return the faults: language, row, kind and the row before it was spoilt."""
-    planted = []
+def plant(
+    good: list[Labelled], spare: list[Labelled], each: int, rng: random.Random
+) -> Iterator[tuple[str, Row, str, Row]]:
+    """Yield the faults: language, row, kind and the row before it was spoilt."""
     for kind, spoil in SPOILT.items():
-        count = 0
-        for language, row in good[:: max(1, len(good) // (40 * each))] if kind in ("duplicates", "word changed") else iter(spare.pop, None):
-            if spoil:
-                fault = spoil(row, language, rng)
-            else:
-                wanted = [(l, other) for l, other in rng.sample(spare, 400) if (l == language) == (kind == "misaligned")]
-                (_, other), side = rng.choice(wanted), rng.randrange(4)
-                fault = (other[1], row[1]) if side == 0 and kind == "wrong language" else (row[0], other[1])
+        again = kind in ("duplicates", "word changed")  # of good rows; the others are made of rows of their own
+        planted = 0
+        while planted < each:
+            language, row = rng.choice(good) if again else spare.pop()
+            fault = spoil(row, language, rng) if spoil else another(row, language, kind, spare, rng)
             if fault:
-                planted.append((language, fault, kind, row))
-                count += 1
-            if count == each:
-                break
-    return planted
+                planted += 1
+                yield language, fault, kind, row
+
+
+def another(row: Row, language: str, kind: str, spare: list[Labelled], rng: random.Random) -> Row | None:
+    """Put a side of another row in a side's place: of another language, or of the same."""
+    other_language, (_, other) = rng.choice(spare)
+    if (other_language == language) != (kind == "misaligned"):
+        return None
+    return (other, row[1]) if kind == "wrong language" and rng.random() < 0.25 else (row[0], other)
+
+
+@dataclass
+class Batch:
+    """Rows of one language: what they hold, the kind of fault, and what they held before it (good rows: no kind)."""
+
+    rows: list[Row] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    before: list[Row] = field(default_factory=list)
+
+    def add(self, row: Row, kind: str, before: Row) -> None:
+        """Add a row."""
+        self.rows.append(row)
+        self.kinds.append(kind)
+        self.before.append(before)
+
+
+def verdicts(batch: Batch, language: str, section: CleaningSection) -> list[list[str]]:
+    """Return for each row the names of the rules that drop it, or `repaired`."""
+    repaired = [repair(texts, section).texts for texts in zip(*batch.rows, strict=True)]
+    before = [repair(texts, section).texts for texts in zip(*batch.before, strict=True)]
+    columns = [Texts(repaired[0], "en"), Texts(repaired[1], language)]
+    dropped = {rule.name: flags(rule, columns, section) for rule in applied(section, parallel=True)}
+    seen: set[tuple[str, str]] = set()
+    reasons = []
+    for place, (row, wanted) in enumerate(zip(zip(*repaired, strict=True), zip(*before, strict=True), strict=True)):
+        form = (normal_form(row[0]), normal_form(row[1]))
+        found = ["duplicates"] if form in seen else []
+        seen.add(form)
+        found += [name for name, rows in dropped.items() if rows[place]]
+        reasons.append(found or ["repaired"] * (batch.kinds[place] in REPAIRED and row == wanted))
+    return reasons
 
 
 def main() -> None:
@@ -196,52 +235,39 @@ def main() -> None:
     for name, default in (("good", 50_000), ("faults", 2_000), ("seed", 7)):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"(default {default})")
     parser.add_argument("--preset", default="default")
-    parser.add_argument("--show", default="", help="print what is missed of this kind, or the good rows a rule drops")
+    parser.add_argument("--show", help="print what is missed of this kind of fault")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     section = merged(CleaningSection(preset=options.preset), None)
     everything = rows(rng)
     good, spare = everything[: options.good], everything[options.good :]
-    kinds = len(SPOILT) - len(APART)
-    planted = plant(good, spare, -(-options.faults // kinds), rng)
-
-    batches = defaultdict(list)
+    batches: dict[str, Batch] = defaultdict(Batch)
     for language, row in good:
-        batches[language].append((row, "", row))
-    for language, row, kind, before in planted:
-        batches[language].append((row, kind, before))
-    caught, total, lost, by = Counter(), Counter(), Counter(), defaultdict(Counter)
+        batches[language].add(row, "", row)
+    for language, row, kind, before in plant(good, spare, -(-options.faults // (len(SPOILT) - len(APART))), rng):
+        batches[language].add(row, kind, before)
+
+    total, caught = Counter[str](), Counter[str]()
+    by: dict[str, Counter[str]] = defaultdict(Counter)
     for language, batch in sorted(batches.items()):
-        sides = [repair([row[side] for row, _, _ in batch], section).texts for side in (0, 1)]
-        wanted = [repair([before[side] for _, _, before in batch], section).texts for side in (0, 1)]
-        columns = [Texts(sides[0], "en"), Texts(sides[1], language)]
-        dropped = {rule.name: flags(rule, columns, section) for rule in applied(section, parallel=True)}
-        seen: set[Row] = set()
-        dropped["duplicates"] = np.zeros(len(batch), bool)
-        for place, texts in enumerate(zip(*sides, strict=True)):
-            forms = (normal_form(texts[0]), normal_form(texts[1]))
-            dropped["duplicates"][place] = forms in seen
-            seen.add(forms)
-        for place, (row, kind, _) in enumerate(batch):
-            reasons = [name for name, rows_ in dropped.items() if rows_[place]]
-            mended = kind in REPAIRED and all(s[place] == w[place] for s, w in zip(sides, wanted, strict=True))
+        for row, kind, reasons in zip(batch.rows, batch.kinds, verdicts(batch, language, section), strict=True):
             total[kind] += 1
-            caught[kind] += bool(reasons) or mended
-            by[kind].update(reasons[:1] or ["repaired"] * mended)
-            lost.update(reasons if not kind else [])
-            if options.show and (options.show == kind and not reasons and not mended or not kind and options.show in reasons):
-                print(language, row, [s[place] for s in sides] if mended else "")
+            caught[kind] += bool(reasons)
+            by[kind].update(reasons if not kind else reasons[:1])
+            if kind == options.show and not reasons:
+                print(language, row)
     counted = [kind for kind in SPOILT if kind not in APART]
     figures = {
+        "preset": options.preset,
         "good rows": total[""],
         "good rows lost %": round(100 * caught[""] / total[""], 2),
-        "lost by rule %": {name: round(100 * n / total[""], 3) for name, n in lost.most_common()},
+        "good rows lost by rule %": {name: round(100 * n / total[""], 3) for name, n in by[""].most_common()},
         "faults": sum(total[kind] for kind in counted),
         "caught %": round(100 * sum(caught[kind] for kind in counted) / sum(total[kind] for kind in counted), 1),
         "caught by kind %": {kind: round(100 * caught[kind] / total[kind], 1) for kind in counted},
         "apart %": {kind: round(100 * caught[kind] / total[kind], 1) for kind in APART},
-        "by": {kind: dict(by[kind].most_common()) for kind in SPOILT},
+        "caught first by": {kind: dict(by[kind].most_common()) for kind in SPOILT},
     }
     print(json.dumps(figures, indent=1, ensure_ascii=False))
     if options.json:

@@ -103,11 +103,10 @@ def _append(content: bytes) -> Callable[[Path], None]:
             lambda folder: (folder / "train.tsv").write_text("english\tnon_english\n"),
             ["no rows in ", "at least one row"],
         ),
-        (_append(b"no translation\t\n"), ["train.tsv:202: non_english holds nothing", "bad_rows: skip"]),
-        (_append(b"bl\xe5\tbl\xe5\n"), ["train.tsv:202: not UTF-8: byte 0xe5 at column 3", "bad_rows: skip"]),
+        (_append(b"bl\xe5\tbl\xe5\n"), ["train.tsv:202: not UTF-8: byte 0xe5 at column 3", "max_malformed"]),
         (_corrupt_parquet, ["train.parquet: not a readable parquet file", "get it again"]),
     ],
-    ids=["empty file", "no rows", "missing side", "broken UTF-8", "corrupt parquet"],
+    ids=["empty file", "no rows", "broken UTF-8", "corrupt parquet"],
 )
 def test_a_corpus_that_cannot_be_read(
     distill: CommandServer,

@@ -83,6 +83,8 @@ def dev_losses(run: Path) -> list[float]:
         ("pretrained bert", ["Transformer", "Pooling", "Normalize"]),
         ("pretrained xlm-r", ["Transformer", "Pooling", "Dense", "Normalize"]),
         ("transplant, replaced vocabulary", ["Transformer", "Pooling", "Normalize"]),
+        ("trimmed xlm-r of one layer", ["Transformer", "Pooling", "Dense", "Normalize"]),
+        ("transplant of one layer and 16 dimensions", ["Transformer", "Pooling", "Dense", "Normalize"]),
     ],
 )
 def test_a_student_learns_and_loads_without_this_package(
@@ -97,6 +99,18 @@ def test_a_student_learns_and_loads_without_this_package(
         "pretrained bert": {"kind": "pretrained", "model": str(plain_encoder), "pooling": "mean"},
         "pretrained xlm-r": {"kind": "pretrained", "model": str(tiny_xlmr)},
         "transplant, replaced vocabulary": {"kind": "transplant", "vocabulary": {"mode": "replace", "size": 900}},
+        "trimmed xlm-r of one layer": {
+            "kind": "pretrained",
+            "model": str(tiny_xlmr),
+            "vocabulary": {"mode": "trim", "size": 400},
+            "layers": {"last": 1},
+        },
+        "transplant of one layer and 16 dimensions": {
+            "kind": "transplant",
+            "vocabulary": {"size": 800},
+            "layers": {"keep": [0]},
+            "dimensions": 16,
+        },
     }
     ended = run(sections[name])
     assert ended.code == 0, ended.errors
@@ -110,10 +124,41 @@ def test_a_student_learns_and_loads_without_this_package(
     assert [type(module).__name__ for module in model] == modules
     assert "distill" not in (folder / "model" / "modules.json").read_text()
     vectors = model.encode(SENTENCES)
-    assert vectors.shape == (2, 32)
+    assert vectors.shape == (2, sections[name].get("dimensions", 32))
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1], abs=1e-5)
     untrained = SentenceTransformer(str(folder / "untrained"), device="cpu")
     assert not np.allclose(untrained.encode(SENTENCES), vectors, atol=1e-2)
+
+
+def test_a_model_is_trimmed_from_the_command_line(
+    distill: CommandServer, tiny_xlmr: Path, everyday_rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = [row[code] for row in everyday_rows[:100] for code in ("en", "uk")]
+    (tmp_path / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    command = [
+        "trim",
+        tiny_xlmr,
+        "--languages",
+        "en,ua",
+        "--texts",
+        tmp_path / "texts.txt",
+        "--out",
+        tmp_path / "small",
+    ]
+    ended = distill.run(*command)
+    assert ended.code == 0, ended.errors
+    whole, small = (SentenceTransformer(str(folder), device="cpu") for folder in (tiny_xlmr, tmp_path / "small"))
+    assert f"{len(small.tokenizer):,} pieces" in ended.output
+    assert len(small.tokenizer) < len(whole.tokenizer)
+    assert np.allclose(small.encode(texts), whole.encode(texts), atol=1e-5)
+    again = distill.run(*command)
+    assert again.code == 2
+    assert "is there already" in again.errors
+    too_small = distill.run(*command[:-1], tmp_path / "other", "--size", "10")
+    assert too_small.code == 2
+    assert "special tokens" in too_small.errors
 
 
 @pytest.mark.parametrize("pooling", [None, "mean", "cls"])

@@ -57,7 +57,7 @@ def test_texts_are_repaired_and_the_change_is_shown(tmp_path: Path) -> None:
     (corpus,) = load(tmp_path, {"a": [*GOOD[1:], (f"<b>{english}</b>", other.encode().decode("latin-1"))]})
     assert rows_of(corpus)[-1] == GOOD[0]
     changed = {name: tally.count for name, tally in corpus.cleaning.repaired.items() if tally.count}
-    assert changed == {"mojibake": 1, "markup": 1, "blanks": 1}
+    assert changed == {"mojibake": 1, "markup": 1}
     assert corpus.cleaning.repaired["mojibake"].examples == ((other.encode().decode("latin-1"), other),)
 
 
@@ -85,6 +85,34 @@ def test_a_row_stays_in_the_first_corpus_that_has_it(tmp_path: Path) -> None:
 def test_another_translation_is_no_duplicate(tmp_path: Path) -> None:
     (corpus,) = load(tmp_path, {"a": [*GOOD, (GOOD[0][0], "Стіл у нас стоїть на кухні старого будинку.")]})
     assert len(corpus.train) == len(GOOD) + 1
+
+
+def test_near_duplicates_are_dropped_where_the_rule_is_on(tmp_path: Path) -> None:
+    english, other = (f"{one} {two}" for one, two in zip(GOOD[0], ("We all saw it.", "Ми це бачили."), strict=True))
+    nearly = (english.replace("saw", "see"), other)
+    _, kept = load(tmp_path, {"a": [(english, other)], "b": [nearly, GOOD[15]]})
+    assert rows_of(kept) == [nearly, GOOD[15]]
+    _, corpus = load(tmp_path, {"a": [(english, other)], "b": [nearly, GOOD[15]]}, cleaning={"near_duplicates": True})
+    assert rows_of(corpus) == [GOOD[15]]
+    assert dropped(corpus) == {"near_duplicates": 1}
+
+
+def test_only_so_many_translations_of_a_text_are_kept(tmp_path: Path) -> None:
+    rows = [
+        ("What a beautiful day!", f"Який {word} день сьогодні!") for word in ("гарний", "чудовий", "славний", "дивний")
+    ]
+    first, second = load(tmp_path, {"a": rows[:2], "b": rows[2:]}, cleaning={"translations": {"most": 3}})
+    assert (rows_of(first), rows_of(second)) == (rows[:2], rows[2:3])
+    assert dropped(second) == {"translations": 1}
+
+
+def test_unlike_sides_are_dropped_by_the_vectors_of_a_model(tmp_path: Path, tiny_teacher: Path) -> None:
+    same = [(f"Number {n} is it.", f"Number {n} is it.") for n in range(5)]
+    other = [("Number 7 is it.", "Well, perhaps there was never anything else in the box at all.")]
+    rules = {"preset": "off", "similarity": {"model": str(tiny_teacher), "least": 0.9999}}
+    (corpus,) = load(tmp_path, {"a": [*same, *other]}, cleaning=rules)
+    assert rows_of(corpus) == same
+    assert dropped(corpus) == {"similarity": 1}
 
 
 def test_a_corpus_has_rules_of_its_own(tmp_path: Path) -> None:

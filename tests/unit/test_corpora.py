@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import os
 import random
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,7 +107,7 @@ def test_malformed_rows_are_counted_and_the_first_are_named(tmp_path: Path, capl
         assert corpus.cleaning.malformed.count == 2
         assert caplog.messages == [
             f"corpora.mine (en-uk): malformed rows: 2; the first: {tmp_path}/a.tsv:202: 1 fields, expected 2 as in the "
-            f"header; {tmp_path}/a.tsv:203: not UTF-8: byte 0xe5 at column 3"
+            f"first line; {tmp_path}/a.tsv:203: not UTF-8: byte 0xe5 at column 3"
         ]
 
 
@@ -125,7 +127,7 @@ def test_a_file_of_which_too_much_is_malformed_is_an_error(tmp_path: Path) -> No
 def test_a_long_file_that_is_malformed_is_not_read_to_its_end(tmp_path: Path, private_cache: Path) -> None:
     path = write_tsv(tmp_path / "a.tsv", PAIRS)
     path.write_text(path.read_text() + "no translation\n" * 50_000)
-    with pytest.raises(DataError, match=r"\d+ of the first [12]0,000 rows are malformed"):
+    with pytest.raises(DataError, match=r"of the first [12]\d,\d\d\d rows are malformed"):
         load_corpora(recipe(tmp_path, mine={"files": "a.tsv", "languages": ["uk"]}), NOTHING)
     assert cache_folders(private_cache) == []
 
@@ -346,12 +348,66 @@ def hub_section(folder: Path, **options: Any) -> CorpusSection:
     return section.model_copy(update={"hub": str(folder)})
 
 
+def moses(folder: Path, name: str, pairs: Pairs) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.{code}" for code in ("en", "uk")]
+    for side, path in enumerate(paths):
+        path.write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
+    return paths
+
+
+def test_a_corpus_is_read_from_any_kind_of_file(tmp_path: Path) -> None:
+    units = "".join(
+        f'<tu><tuv xml:lang="en-GB"><seg>{a}</seg></tuv><tuv xml:lang="UK"><seg>{b}</seg></tuv></tu>' for a, b in PAIRS
+    )
+    (tmp_path / "a.tmx.gz").write_bytes(gzip.compress(f"<tmx><body>{units}</body></tmx>".encode()))
+    names = moses(tmp_path, "News.en-uk", PAIRS)
+    with zipfile.ZipFile(tmp_path / "en-uk.txt.zip", "w") as archive:
+        for path in names:
+            archive.write(path, path.name)
+    (tmp_path / "ukr.txt").write_text("".join(f"{a}\t{b}\tCC-BY\n" for a, b in PAIRS), encoding="utf-8")
+    languages = "".join(f"Satz.\t{b}\t{a}\n" for a, b in PAIRS)
+    (tmp_path / "talks.tsv").write_text("de\tukr\ten\n" + languages, encoding="utf-8")
+    moses(tmp_path / "folder" / "en-ua", "train", PAIRS[:150])
+    moses(tmp_path / "folder" / "en-ua", "dev", PAIRS[150:])
+    patterns = ("a.tmx.gz", "en-uk.txt.zip", "ukr.txt", "talks.tsv", "News.en-uk.en", "*.uk", "News.en-uk.*")
+    sections: dict[str, dict[str, Any]] = {f"c{n}": {"files": name} for n, name in enumerate(patterns)}
+    sections["in_folder"] = {"folder": "folder"}
+    written = recipe(tmp_path, **{name: {"languages": ["uk"], **section} for name, section in sections.items()})
+    for name, section in written.corpora.items():
+        splits = (corpus_source(name, section, "uk", split) for split in ("train", "dev"))
+        rows = [zip(*batch.columns.values(), strict=True) for source in splits if source for batch in source.batches()]
+        assert [pair for batch in rows for pair in batch] == PAIRS, name
+
+
+def test_what_a_moses_corpus_depends_on_are_both_files(tmp_path: Path) -> None:
+    written = recipe(tmp_path, mine={"files": str(moses(tmp_path, "a", PAIRS)[0]), "languages": ["uk"]})
+    before = corpus_source("mine", written.corpora["mine"], "uk", "train")
+    (tmp_path / "a.uk").write_text("Раз.\n" * len(PAIRS), encoding="utf-8")
+    after = corpus_source("mine", written.corpora["mine"], "uk", "train")
+    assert before
+    assert after
+    assert before.identity != after.identity
+
+
 def test_rows_of_a_data_set_are_read_and_a_missing_dev_split_is_none(data_set: Path) -> None:
     source = corpus_source("corpora.x (en-uk)", hub_section(data_set), "uk", "train")
     assert source
     rows = [pair for batch in source.batches() for pair in zip(*batch.columns.values(), strict=True)]
     assert rows == PAIRS
     assert corpus_source("corpora.x (en-uk)", hub_section(data_set), "uk", "dev") is None
+
+
+def test_nested_translations_of_a_data_set_are_found(data_set: Path) -> None:
+    nested: list[dict[str, Any]]
+    nested = [{"id": str(n), "translation": {"en": a, "ukr": b}} for n, (a, b) in enumerate([*PAIRS, ("Alone.", None)])]
+    nested.append({"id": "none", "translation": None})
+    pq.write_table(pa.Table.from_pylist(nested), data_set / "train.parquet")
+    source = corpus_source("corpora.x (en-uk)", hub_section(data_set), "uk", "train")
+    assert source
+    [batch] = source.batches()
+    assert list(zip(*batch.columns.values(), strict=True)) == PAIRS
+    assert batch.one_sided == 2
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,22 @@ def changed(old: str, new: str) -> str:
         ("dev_rows: 20", "dev_row: 2", "11: corpora.small.dev_row", 'unknown key … did you mean "dev_rows"?'),
         ("name: small", "name: small\nepochs: 3", "2: epochs", 'unknown key … "epochs" is a key of training'),
         (
+            "kind: transplant\n  vocabulary: {size: 800}",
+            "kind: pretrained\n  model: a/b\n  alignment: {rounds: 3}",
+            "7: student.alignment",
+            "is a key of student (transplant)",
+        ),
+        (
             "kind: transplant",
             "kind: pretrained\n  model: a/b",
-            "7: student.vocabulary",
-            "is a key of student (transplant)",
+            "7: student.vocabulary.size",
+            "does not go with mode: keep … set mode: trim",
+        ),
+        (
+            "kind: transplant",
+            "kind: transplant\n  layers: {first: 2, last: 2}",
+            "6: student.layers",
+            "found first and last … one of keep, every, first and last",
         ),
         ("name: small", "name: small\n3: 4", "2: 3", 'unknown key "3"'),
         # missing keys
@@ -119,7 +131,7 @@ def changed(old: str, new: str) -> str:
         ("dev_rows: 20", "split: all", "11: corpora.small.split", "not from the Hub … with `hub` only"),
         ("dev_rows: 20", "columns: {english: en}", "11: corpora.small.columns", "given for a bundled corpus"),
         ("bundled: everyday", "hub: a/b\n    config: 'en-{lang}'", "10: corpora.small.config", "{lang} … {language}"),
-        ("bundled: everyday", "hub: a/b\n    config: en-uk", "10: corpora.small.config", "one configuration for 2"),
+        ("bundled: everyday", "hub: a/b\n    config: en-uk", "10: corpora.small.config", "is the same for 2 languages"),
         ("bundled: everyday", "hub: a/b\n    dev_split: train", "10: corpora.small.dev_split", "'train', as `split`"),
         ("bundled: everyday", f"hub: a/b\n    {SAME}", "10: corpora.small.columns.non_english", "'a' for english too"),
         ("epochs: 1", "micro_batch_size: 32", "14: training.micro_batch_size", "found 32 … training.batch_size, 16"),
@@ -350,7 +362,7 @@ def test_data_root_is_where_corpora_lie(tmp_path: Path, tsv_corpus: Path) -> Non
         "data_root: corpus\n"
         + changed("bundled: everyday\n    languages: [uk, da]", "files: en-uk/*.tsv\n    languages: uk")
     )
-    assert load_recipe(path).corpora["small"].matching_files() == [tsv_corpus / "en-uk" / "train.tsv"]
+    assert load_recipe(path).corpora["small"].matching_files("uk") == [tsv_corpus / "en-uk" / "train.tsv"]
 
 
 def test_a_folder_may_spell_a_language_its_own_way(tmp_path: Path, tsv_corpus: Path) -> None:
@@ -370,7 +382,12 @@ def test_a_folder_may_spell_a_language_its_own_way(tmp_path: Path, tsv_corpus: P
         ("folder: recipe.yaml", "folder", "is a file", "en-XX"),
         ("folder: corpus", "languages", "en-sv/train.parquet", "en-da, en-uk"),
         ("files: corpus", "files", "is a folder", "a file"),
-        ("files: recipe.yaml", "files", "of no known format", ".parquet, .tsv, .csv, .jsonl"),
+        (
+            "files: recipe.yaml",
+            "files",
+            "of no known format",
+            ".jsonl, .tmx, .txt, .zip, .en, .sv",
+        ),
         ("files: nothing*.tsv", "files", "no file", "exists"),
     ],
 )

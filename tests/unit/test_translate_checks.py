@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from distill.cleaning.numbers import lost_numbers
 from distill.testsets import BitextSet, load_suites
 from distill.translate.checks import CHECKS, Habits, check_translation, habits, unchecked
 from distill.translate.engine import Translation
 from distill.translate.negation import NEGATIONS
-from distill.translate.numbers import lost_numbers
 from distill.translate.quality import corpus_scores, judge, summary
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"

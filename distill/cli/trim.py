@@ -1,0 +1,53 @@
+"""`distill trim`: a smaller vocabulary for any model, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
+from distill.errors import StorageError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--languages", required=True, help="What it is to be used for, such as en,uk.")
+@click.option(
+    "--texts",
+    "files",
+    multiple=True,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file of text in these languages, UTF-8, a sentence a line. Can be given several times.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new model.")
+@click.option("--size", type=click.IntRange(min=1), help="Most pieces to keep.  [default: 25,000 for each language]")
+@click.option("--min-count", type=click.IntRange(min=1), default=1, show_default=True, help="Leave out rarer pieces.")
+def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: int | None, min_count: int) -> None:
+    """Write MODEL (a Hub id or folder) with only those pieces of its vocabulary that some languages need.
+
+    Vectors of the texts given are the same as before; those of other texts too where no rare piece is missing.
+    """
+    from distill.languages import parse_language
+
+    codes = {parse_language(code, where="--languages") for code in languages.split(",")}
+    if out.exists():
+        raise StorageError(str(out), "is there already", hint="remove it, or name another folder")
+    go_offline_if_cut_off([model])
+    quiet_libraries()
+    from distill.models import load_model
+    from distill.student import describe, save_student
+    from distill.trimming import trim_vocabulary
+
+    loaded = load_model("model", model)
+
+    def texts() -> Iterator[str]:
+        for file in files:
+            with file.open(encoding="utf-8") as lines:
+                yield from map(str.strip, lines)
+
+    trim_vocabulary(loaded, texts, languages=len(codes), size=size, min_count=min_count)
+    save_student(loaded, out)
+    click.echo("{}: {vocabulary:,} pieces, {parameters:,} parameters".format(out, **describe(loaded)))
