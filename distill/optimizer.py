@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from distill.models import token_embeddings
 from distill.recipe import TrainingSection
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def freeze_unused(student: SentenceTransformer) -> None:
 
 def make_optimizer(student: SentenceTransformer, section: TrainingSection) -> torch.optim.AdamW:
     """Return AdamW with two groups, body and token embeddings, fused where the device has it."""
-    embeddings = {id(p) for p in student[0].model.get_input_embeddings().parameters()}
+    embeddings = {id(p) for p in token_embeddings(student).parameters()}
     body = [p for p in student.parameters() if p.requires_grad and id(p) not in embeddings]
     rest = [p for p in student.parameters() if p.requires_grad and id(p) in embeddings]
     device = next(student.parameters()).device.type

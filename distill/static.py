@@ -37,11 +37,11 @@ ROWS_PER_READ = 16_384
 
 @dataclass(frozen=True)
 class Side:
-    """The texts of one column of a corpus's training rows, as far as there is a teacher's vector for them.
+    """The texts of one column of a corpus's training rows, of which the teacher's vectors are the targets.
 
     Attributes:
         counts: how often each piece occurs in each text (texts, pieces).
-        targets: the store's row of each text's teacher vector (texts,).
+        targets: row of each text's target in the teacher's store (texts,), -1 if it is not stored.
         english: for a translation, the side it translates; None for English.
     """
 
@@ -55,28 +55,24 @@ def static_student(
 ) -> SentenceTransformer:
     """Return a student with a vector for each piece of a tokenizer, fitted to the teacher's stored vectors.
 
+    Where no vector is stored yet, as when a run is only planned, the student is the start.
+
     Raises:
-        ModelError: no sentence has a teacher's vector, or more dimensions are asked for than the teacher has.
+        ModelError: the corpora have no English texts.
     """
-    dimensions = section.dimensions or teacher.dimension
-    if dimensions > teacher.dimension:
-        raise ModelError(
-            "student.dimensions", f"found {dimensions}", expected=f"at most the teacher's {teacher.dimension}"
-        )
     sides = count_pieces(corpora, teacher, tokenizer)
-    if not sum(side.counts.shape[0] for side in sides):
-        raise ModelError("student", "no sentence of the corpora has a teacher's vector", hint="add parallel rows")
-    start = start_vectors(section, teacher, tokenizer, sides)
-    basis = principal_axes(teacher, sides, dimensions)
-    return assemble(tokenizer, fit(section.fit, teacher, sides, start, basis), basis, unit_length=teacher.unit_length)
+    if not sides:
+        raise ModelError("student", "the corpora have no English texts to fit it to", hint="add parallel rows")
+    vectors = fit(section.fit, teacher, sides, start_vectors(section, teacher, tokenizer, sides))
+    return assemble(tokenizer, vectors, unit_length=teacher.unit_length)
 
 
 def count_pieces(corpora: Sequence[Corpus], teacher: Teacher, tokenizer: Tokenizer) -> list[Side]:
-    """Return the sides of all corpora whose texts the teacher's vectors are known for."""
+    """Return the sides of all corpora: English texts and their translations."""
     sides: list[Side] = []
     for corpus in corpora:
         for column in english_columns(corpus):
-            targets = teacher.store.find(corpus.keys[column][corpus.train])
+            targets = teacher.targets.find(corpus.keys[column][corpus.train])
             english = Side(_counts(corpus, column, tokenizer), targets)
             sides.append(english)
             if corpus.kind == "parallel":
@@ -126,7 +122,7 @@ def start_vectors(section: StaticStudent, teacher: Teacher, tokenizer: Tokenizer
 def _totals(sides: Sequence[Side], tokenizer: Tokenizer, *, english: bool) -> npt.NDArray[np.float64]:
     """Return how often each piece occurs in the English texts, or in the others (pieces,)."""
     chosen = [side.counts.sum(axis=0, dtype=np.float64) for side in sides if (side.english is None) == english]
-    return np.sum([np.zeros(tokenizer.get_vocab_size()), *chosen], axis=0)
+    return sum(chosen, np.zeros(tokenizer.get_vocab_size()))
 
 
 def _alone(teacher: Teacher, tokenizer: Tokenizer, in_english: npt.NDArray[np.bool_]) -> Matrix:
@@ -156,74 +152,40 @@ def _pieces(counts: sparse.csr_array, row: int) -> Sequence[int]:
     return counts.indices[counts.indptr[row] : counts.indptr[row + 1]]  # type: ignore[no-any-return]
 
 
-def principal_axes(teacher: Teacher, sides: Sequence[Side], dimensions: int) -> Matrix | None:
-    """Return the directions in which the teacher's vectors are largest (teacher's dimension, dimensions), or None.
+def fit(section: StaticFit, teacher: Teacher, sides: Sequence[Side], start: Matrix) -> Matrix:
+    """Return the piece vectors with which the sentences' come closest to the teacher's (pieces, dimension).
 
-    None where no dimension is left out.
-    """
-    if dimensions == teacher.dimension:
-        return None
-    moments = np.zeros((teacher.dimension, teacher.dimension))
-    for side in sides:
-        if side.english is None:
-            for rows in _parts(side.targets):
-                vectors = teacher.store.read(rows)
-                moments += vectors.T @ vectors
-    return np.ascontiguousarray(np.linalg.eigh(moments)[1][:, ::-1][:, :dimensions], np.float32)
-
-
-def fit(section: StaticFit, teacher: Teacher, sides: Sequence[Side], start: Matrix, basis: Matrix | None) -> Matrix:
-    """Return the piece vectors with which the sentences' come closest to the teacher's (pieces, dimensions).
-
-    A sentence's pieces are summed and divided by the root of their number: the lengths of the vectors then differ least
-    (where the teacher's have length 1, only the directions count). A teacher's vectors of other lengths must be met by
-    the mean itself, with errors weighted alike.
+    Where the teacher's vectors have length 1, only directions count: a sentence is the sum of its pieces divided by the
+    root of their number, because such sums differ less in length than means do. Vectors of other lengths must be met
+    by the mean itself, the squared error of each sentence weighted by its number of pieces.
 
     Args:
         section: ridge and rounds.
         teacher: its stored vectors are the targets.
         sides: the sentences.
-        start: what the vectors are drawn to (pieces, teacher's dimension), scaled to fit best.
-        basis: axes that the targets are projected on (teacher's dimension, dimensions), None for all.
+        start: what the vectors are drawn to (pieces, dimension), once it is scaled to fit best.
     """
-    design = sparse.vstack([side.counts for side in sides], format="csr", dtype=np.float32)
-    lengths = np.maximum(design.sum(axis=1), 1)
-    design = sparse.diags_array(1 / np.sqrt(lengths), dtype=np.float32) @ design
     targets = np.concatenate([side.targets for side in sides])
+    design = sparse.vstack([side.counts for side in sides], format="csr")[targets >= 0]
+    targets = targets[targets >= 0]
+    roots = np.sqrt(np.maximum(design.sum(axis=1), 1))
+    design = (sparse.diags_array(1 / roots, dtype=np.float32) @ design).tocsr()
     products = np.zeros(start.shape, np.float32)
-    for places in _parts(np.arange(len(targets))):
-        vectors = teacher.store.read(targets[places])
+    for first in range(0, len(targets), ROWS_PER_READ):
+        rows = slice(first, first + ROWS_PER_READ)
+        vectors = teacher.targets.read(targets[rows])
         if not teacher.unit_length:
-            vectors *= np.sqrt(lengths[places, None])
-        products += design[places].T @ vectors
-    if basis is not None:
-        start, products = start @ basis, products @ basis
-    scale = (start * products).sum() / max(1e-12, (start * gram_product(design, start)).sum())
+            vectors = vectors * roots[rows, None]
+        products += design[rows].T @ vectors
+    length = float((start * gram_product(design, start)).sum())
+    scale = np.float32((start * products).sum() / length if length else 1)
     return ridge_regression(design, products, scale * start, ridge=section.ridge, rounds=section.rounds)
 
 
-def _parts(rows: Rows) -> list[Rows]:
-    return [rows[first : first + ROWS_PER_READ] for first in range(0, len(rows), ROWS_PER_READ)]
-
-
-def assemble(
-    tokenizer: Tokenizer, vectors: Matrix, basis: Matrix | None = None, *, unit_length: bool
-) -> SentenceTransformer:
-    """Return a sentence-transformers model with these piece vectors (pieces, dimensions).
-
-    Args:
-        tokenizer: cuts texts into the pieces.
-        vectors: a vector for each piece.
-        basis: axes (teacher's dimension, dimensions) that take the vectors to the teacher's space, None if they are there.
-        unit_length: whether sentence vectors get length 1.
-    """
-    import torch
+def assemble(tokenizer: Tokenizer, vectors: Matrix, *, unit_length: bool) -> SentenceTransformer:
+    """Return a sentence-transformers model with a vector for each piece (pieces, dimension)."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 
-    modules: list[torch.nn.Module] = [StaticEmbedding(tokenizer, embedding_weights=vectors)]
-    if basis is not None:
-        dense = Dense(basis.shape[1], basis.shape[0], bias=False, activation_function=torch.nn.Identity())
-        dense.linear.weight.data = torch.from_numpy(basis.copy())
-        modules.append(dense)
-    return SentenceTransformer(modules=[*modules, Normalize()] if unit_length else modules, device="cpu")
+    embedding = StaticEmbedding(tokenizer, embedding_weights=vectors)
+    return SentenceTransformer(modules=[embedding, Normalize()] if unit_length else [embedding], device="cpu")

@@ -20,7 +20,7 @@ from accelerate.utils import clean_state_dict_for_safetensors
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from distill.encode import Features, fixed_shape, length_batches, pad, padded_length
+from distill.encode import Features, fixed_shape, length_batches, own_features, pad, padded_length
 from distill.errors import RunError
 from distill.mixture import Schedule, Step, Stream
 from distill.objectives import ParallelRows, TextBatch, squared_error, text_batch
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
 
     def forward(self, chunks: Sequence[Features]) -> torch.Tensor:
         """Return the vectors of all chunks, (texts, dimension)."""
-        return torch.cat([self.student(dict(chunk))["sentence_embedding"] for chunk in chunks])
+        return torch.cat([self.student(own_features(self.student, chunk))["sentence_embedding"] for chunk in chunks])
 
 
 @dataclass
@@ -166,7 +166,7 @@ class Trainer:
         self.section, self.objectives = section, recipe.objectives
         self.data, self.run, self.accelerator = data, run, accelerator
         self.schedule = make_schedule(recipe, data, processes=accelerator.num_processes)
-        self.pad_id = int(student.tokenizer.pad_token_id or 0)
+        self.pad_id = int(getattr(student.tokenizer, "pad_token_id", None) or 0)
         self.peaks = (section.learning_rate.body, section.learning_rate.embeddings)
         freeze_unused(student)
         self.encoder, self.optimizer = accelerator.prepare(Encoder(student), make_optimizer(student, section))
