@@ -19,8 +19,7 @@ from scipy import sparse
 from distill.alignment import align
 from distill.corpora import Corpus
 from distill.errors import ModelError
-from distill.recipe import StaticStudent
-from distill.recipe.models import StaticFit
+from distill.recipe import AlignmentSection, StaticFit, StaticStudent
 from distill.ridge import Matrix, gram_product, ridge_regression
 from distill.store import Rows
 from distill.teacher import Teacher, english_columns
@@ -63,7 +62,8 @@ def static_student(
     sides = count_pieces(corpora, teacher, tokenizer)
     if not sides:
         raise ModelError("student", "the corpora have no English texts to fit it to", hint="add parallel rows")
-    vectors = fit(section.fit, teacher, sides, start_vectors(section, teacher, tokenizer, sides))
+    start = weigh(piece_vectors(section.alignment, teacher, tokenizer, sides), sides, section.fit.sif)
+    vectors = fit(section.fit, teacher, sides, start)
     return assemble(tokenizer, vectors, unit_length=teacher.unit_length)
 
 
@@ -96,33 +96,35 @@ def _counts(corpus: Corpus, column: str, tokenizer: Tokenizer) -> sparse.csr_arr
     return counts
 
 
-def start_vectors(section: StaticStudent, teacher: Teacher, tokenizer: Tokenizer, sides: Sequence[Side]) -> Matrix:
-    """Return the vectors that the pieces are started from and drawn to (pieces, teacher's dimension).
+def piece_vectors(section: AlignmentSection, teacher: Teacher, tokenizer: Tokenizer, sides: Sequence[Side]) -> Matrix:
+    """Return what the teacher says of each piece, or of the English pieces it stands for (pieces, dimension)."""
+    english, other = (_totals([side for side in sides if (side.english is None) == found]) for found in (True, False))
+    vectors = _alone(teacher, tokenizer, english > 0)
+    weights = align(
+        _aligned(sides, section.max_pairs), n_target=len(vectors), n_source=len(vectors), rounds=section.rounds
+    ).astype(np.float32)
+    # A piece that English has too means something of both.
+    seen = np.diff(weights.indptr) > 0
+    share = (other / np.maximum(1, english + other))[seen, None].astype(np.float32)
+    vectors[seen] = share * (weights @ vectors)[seen] + (1 - share) * vectors[seen]
+    return vectors
+
+
+def weigh(vectors: Matrix, sides: Sequence[Side], sif: float) -> Matrix:
+    """Return the vectors of pieces weighted by how rare they are (pieces, dimension).
 
     The direction that all sentences share is taken out: it would be fitted at the cost of what differs.
     """
-    counts = [_totals(sides, tokenizer, english=english) for english in (True, False)]
-    vectors = _alone(teacher, tokenizer, counts[0] > 0)
-    weights = align(
-        _aligned(sides, section.alignment.max_pairs),
-        n_target=len(vectors),
-        n_source=len(vectors),
-        rounds=section.alignment.rounds,
-    ).astype(np.float32)
-    # A piece of several languages means something of both.
-    seen = np.diff(weights.indptr) > 0
-    share = (counts[1] / np.maximum(1, counts[0] + counts[1]))[seen, None].astype(np.float32)
-    vectors[seen] = share * (weights @ vectors)[seen] + (1 - share) * vectors[seen]
-    frequency = (counts[0] + counts[1]) / max(1, sum(map(np.sum, counts)))
-    sif = (section.fit.sif / (section.fit.sif + frequency)).astype(np.float32)
-    mean = (frequency * sif) @ vectors / (frequency @ sif)
-    return np.asarray(sif[:, None] * (vectors - mean), np.float32)
+    counts = _totals(sides)
+    frequency = counts / max(1.0, counts.sum())
+    weights = sif / (sif + frequency)
+    mean = (frequency * weights) @ vectors / max(1e-12, frequency @ weights)
+    return np.asarray(weights[:, None] * (vectors - mean), np.float32)
 
 
-def _totals(sides: Sequence[Side], tokenizer: Tokenizer, *, english: bool) -> npt.NDArray[np.float64]:
-    """Return how often each piece occurs in the English texts, or in the others (pieces,)."""
-    chosen = [side.counts.sum(axis=0, dtype=np.float64) for side in sides if (side.english is None) == english]
-    return sum(chosen, np.zeros(tokenizer.get_vocab_size()))
+def _totals(sides: Sequence[Side]) -> npt.NDArray[np.float64]:
+    """Return how often each piece occurs (pieces,); 0 if there are no sides."""
+    return sum((side.counts.sum(axis=0, dtype=np.float64) for side in sides), np.zeros(1))
 
 
 def _alone(teacher: Teacher, tokenizer: Tokenizer, in_english: npt.NDArray[np.bool_]) -> Matrix:
