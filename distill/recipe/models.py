@@ -83,7 +83,7 @@ class StaticFit(Section):
     """How the vectors of pieces are fitted to the teacher's vectors of sentences."""
 
     sif: Positive = Field(
-        1e-4,
+        3e-4,
         description="A piece starts with the weight sif / (sif + its share of all pieces).",
     )
     ridge: Positive = Field(1.0, description="How strongly the vectors are drawn to their start, in sentences.")

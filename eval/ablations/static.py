@@ -3,7 +3,7 @@
 Each variant differs from the default in what its name says. Scores are those of the whole test sets of the shared data;
 `--halves N` repeats some variants on N random halves of the rows, which tells the noise of the choice.
 
-Usage: python eval/ablations/static.py [--languages sv uk da] [--halves 3] [--json FILE]
+Usage: python eval/ablations/static.py [--languages sv uk da] [--halves 3] [--sif 3e-4] [--json FILE]
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def rows_of_means(parts: Parts, sides: Sequence[static.Side], start: Matrix, rid
     return ridge_regression(design, products, start / lengths.mean(), ridge=ridge, rounds=10)
 
 
-def variants(parts: Parts, *, short: bool) -> dict[str, Callable[[], object]]:
+def variants(parts: Parts, sif: float, *, short: bool) -> dict[str, Callable[[], object]]:
     """Return name → what makes the model; only those that are repeated on halves if `short`."""
-    teacher, corpora, default = parts.teacher, parts.corpora, section()
+    teacher, corpora, default = parts.teacher, parts.corpora, section(fit={"sif": sif})
     model = build_student(default, teacher, corpora, torch.device("cpu"))
     tokenizer: Tokenizer = model.tokenizer
     sides = static.count_pieces(corpora, teacher, tokenizer)
@@ -129,7 +129,7 @@ def variants(parts: Parts, *, short: bool) -> dict[str, Callable[[], object]]:
         return made(static.fit(section(fit=settings).fit, teacher, sides, beginning))
 
     def built(**settings: object) -> object:
-        return build_student(section(**settings), teacher, corpora, torch.device("cpu"))
+        return build_student(section(fit={"sif": sif}, **settings), teacher, corpora, torch.device("cpu"))
 
     def reduced(dimensions: int) -> object:
         keys = np.concatenate([corpus.keys["english"][corpus.train] for corpus in corpora])
@@ -138,8 +138,9 @@ def variants(parts: Parts, *, short: bool) -> dict[str, Callable[[], object]]:
 
     found: dict[str, Callable[[], object]] = {
         "default": lambda: model,
+        "sif 1e-4": lambda: fitted(static.weigh(vectors, sides, 1e-4)),
         "sif 1e-3": lambda: fitted(static.weigh(vectors, sides, 1e-3)),
-        "start with the common direction": lambda: fitted(uncentred(vectors, sides, 1e-4)),
+        "start with the common direction": lambda: fitted(uncentred(vectors, sides, sif)),
         "ridge 0.3": lambda: fitted(ridge=0.3),
         "ridge 3": lambda: fitted(ridge=3.0),
         "no whole words": lambda: built(vocabulary={"words": 0}),
@@ -179,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--languages", nargs="+", default=list(CORPORA), choices=list(CORPORA))
     parser.add_argument("--halves", type=int, default=0, help="repeat some variants on so many random halves")
+    parser.add_argument("--sif", type=float, default=section().fit.sif, help="of all variants but those that name it")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results: dict[str, dict[str, dict[str, float]]] = {}
@@ -189,7 +191,7 @@ def main() -> None:
         }
         for title, sample in samples.items():
             results[title] = {}
-            for name, make in variants(sample, short=sample is not parts).items():
+            for name, make in variants(sample, options.sif, short=sample is not parts).items():
                 began = time.process_time()
                 results[title][name] = score(sample, make())
                 seconds = time.process_time() - began
