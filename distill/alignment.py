@@ -1,8 +1,8 @@
 """IBM model 1 over sets of pieces: which pieces of one language stand for which of another.
 
 Brown et al. 1993, "The Mathematics of Statistical Machine Translation". Each sentence is the set of its pieces.
-Both directions are fitted; their expected counts are joined by the geometric mean, which keeps links that both
-directions see (symmetrisation as in Liang et al. 2006, "Alignment by Agreement").
+Both directions are fitted together: in each round a link counts as the geometric mean of what the directions give
+it, so that links that both see win (Liang et al. 2006, "Alignment by Agreement", who take the product).
 
 A link is a target piece and a source piece that stand in the same sentence pair. All links are held as the rows
 of sparse 0/1 matrices, so that a round of expectation maximisation is two products of a matrix and a vector.
@@ -11,8 +11,7 @@ of sparse 0/1 matrices, so that a round of expectation maximisation is two produ
 from __future__ import annotations
 
 import logging
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,6 +26,9 @@ MAX_PIECES = 64
 
 MAX_LINKS = 20_000_000
 """Most links kept, for memory: about 50 bytes each while they are sorted. 73,000 short pairs have 16 million."""
+
+PAIRS_AT_A_TIME = 500_000
+"""Distinct pairs whose links are held as numbers at a time; a pair has about four."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -51,7 +53,7 @@ class Links:
 
 
 def align(
-    sentences: Iterable[tuple[Sequence[int], Sequence[int]]], *, n_target: int, n_source: int, rounds: int
+    sentences: Collection[tuple[Sequence[int], Sequence[int]]], *, n_target: int, n_source: int, rounds: int
 ) -> sparse.csr_array:
     """Return for each target piece the weights of the source pieces it stands for.
 
@@ -59,19 +61,13 @@ def align(
         sentences: target and source piece ids of each sentence pair.
         n_target: number of target pieces.
         n_source: number of source pieces.
-        rounds: rounds of expectation maximisation in each direction.
+        rounds: rounds of expectation maximisation.
 
     Returns:
         Matrix (n_target, n_source); a row sums to 1, or is empty where the piece was never seen.
     """
-    targets, sources = [], []
-    for target, source in sentences:  # kept as arrays: lists take four times the memory
-        targets.append(array("i", target))
-        sources.append(array("i", source))
-    links = find_links(targets, sources)
-    forward = _expected_counts(links.target_places, links.source, rounds)
-    backward = _expected_counts(links.source_places, links.target, rounds)
-    joint = np.sqrt(forward * backward)
+    links = find_links([target for target, _ in sentences], [source for _, source in sentences])
+    joint = _expected_counts(links, rounds)
     totals = np.bincount(links.target, joint, minlength=n_target)[links.target]
     weights = np.divide(joint, totals, out=np.zeros_like(joint), where=totals > 0)
     return sparse.csr_array((weights, (links.target, links.source)), shape=(n_target, n_source))
@@ -140,17 +136,25 @@ def _used_sentences(n_targets: Numbers, n_sources: Numbers) -> npt.NDArray[np.bo
     return used
 
 
-def _expected_counts(explains: sparse.csr_array, given: Numbers, rounds: int) -> npt.NDArray[np.float64]:
-    """Return the expected count of each distinct pair after some rounds of EM in one direction.
+def _expected_counts(links: Links, rounds: int) -> npt.NDArray[np.float64]:
+    """Return the expected count of each distinct pair after some rounds of EM, from the uniform distribution.
 
-    Args:
-        explains: 1 where a link of a pair explains a place (pairs, places); a place's posteriors sum to 1.
-        given: the piece each pair is conditioned on (pairs,).
-        rounds: rounds of EM, from the uniform distribution.
+    A link's posterior is the geometric mean of those of the two directions, sqrt(f / F · b / B), where f and b are the
+    probabilities of its pair, and F and B their sums over the links of its target place and of its source place.
     """
-    probability = np.ones(len(given))
-    counts = probability
+    forward = backward = counts = np.ones(len(links.target))
+    starts = links.target_places.indptr
     for _ in range(rounds):
-        counts = probability * (explains @ (1 / (explains.T @ probability)))
-        probability = counts / np.bincount(given, counts)[given]
+        per_target_place = 1 / np.sqrt(links.target_places.T @ forward)
+        per_source_place = 1 / np.sqrt(links.source_places.T @ backward)
+        counts = np.sqrt(forward * backward)
+        for first in range(0, len(counts), PAIRS_AT_A_TIME):  # a number for each link would be most of the memory
+            own = slice(first, first + PAIRS_AT_A_TIME)
+            of_links = slice(starts[first], starts[min(first + PAIRS_AT_A_TIME, len(counts))])
+            shares = per_target_place[links.target_places.indices[of_links]]
+            shares *= per_source_place[links.source_places.indices[of_links]]
+            counts[own] *= np.add.reduceat(shares, starts[:-1][own] - starts[first])
+        counts = np.maximum(counts, np.finfo(float).tiny)  # after many rounds
+        forward = counts / np.bincount(links.source, counts)[links.source]
+        backward = counts / np.bincount(links.target, counts)[links.target]
     return counts

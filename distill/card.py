@@ -21,6 +21,9 @@ from distill.report import MAIN_METRICS, score_markdown
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "tokenizers")
 
 
+MOST_LABELS = 20
+"""Most labels of a head that a card lists."""
+
 EXAMPLES = {"uk": "Кіт спить.", "da": "Katten sover.", "sv": "Katten sover.", "nb": "Katten sover."}
 
 
@@ -42,6 +45,7 @@ def model_card(
     sizes: Mapping[str, Any],
     facts: Mapping[str, str],
     recipe_yaml: str,
+    heads: Mapping[str, Sequence[str]],
 ) -> str:
     """Return the README of a model: YAML front matter and Markdown.
 
@@ -53,6 +57,7 @@ def model_card(
         sizes: parameters and shape of the student.
         facts: name → value of further facts, such as training time and command.
         recipe_yaml: the resolved recipe.
+        heads: classification head → its labels.
     """
     languages = ", ".join(recipe.languages)
     facts = {
@@ -80,7 +85,7 @@ A sentence-embedding model for English and {languages}: it puts a sentence and i
 {usage(recipe.name, recipe.languages)}  # "{recipe.name}": this folder, or the model's name on the Hub
 ```
 
-## Scores
+{heads_markdown(recipe.name, heads)}## Scores
 
 {score_markdown(scores, models)}
 
@@ -107,6 +112,31 @@ A sentence-embedding model for English and {languages}: it puts a sentence and i
 {recipe_yaml.strip()}
 ```
 """
+
+
+def heads_markdown(model: str, heads: Mapping[str, Sequence[str]]) -> str:
+    """Return the section on a model's classification heads, nothing if it has none."""
+    if not heads:
+        return ""
+    lines = "\n".join(f"| {name} | {_shortened(labels)} |" for name, labels in heads.items())
+    return f"""## Heads
+
+Classifiers on the model's vectors, in `heads.json` and `heads/`:
+
+| head | labels |
+|---|---|
+{lines}
+
+```bash
+distill predict {model} --head {next(iter(heads))} texts.txt
+```
+
+"""
+
+
+def _shortened(labels: Sequence[str]) -> str:
+    shown = ", ".join(labels[:MOST_LABELS])
+    return shown if len(labels) <= MOST_LABELS else f"{shown}, … ({len(labels)})"
 
 
 def _front_matter(recipe: Recipe, scores: Sequence[Score]) -> str:

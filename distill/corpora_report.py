@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from distill.cleaning import RULES
 from distill.corpora import Corpus, Tally
+from distill.corpora_stats import QUANTILES, CorpusStatistics
 
 ACROSS = {
     "duplicates": "the row is there already",
@@ -33,7 +34,7 @@ LONGEST_EXAMPLE = 160
 
 def corpora_markdown(corpora: Sequence[Corpus]) -> str:
     """Return what was read, dropped and kept of each corpus as a Markdown table."""
-    columns = list(dict.fromkeys(name for corpus in corpora for name in corpus.counts))
+    columns = _counts(corpora)
     lines = [
         "| corpus | pair | source | " + " | ".join(columns) + " |",
         "|---|---|---|" + "---:|" * len(columns),
@@ -42,6 +43,13 @@ def corpora_markdown(corpora: Sequence[Corpus]) -> str:
         counts = " | ".join(f"{corpus.counts.get(name, 0):,}" for name in columns)
         lines.append(f"| {corpus.name} | {corpus.languages} | {corpus.public_source} | {counts} |")
     return "\n".join(lines)
+
+
+def _counts(corpora: Sequence[Corpus]) -> list[str]:
+    """Return the counts that are not 0 for all corpora; what became of the rows in the end stands last."""
+    last = ("train", "dev")
+    used = {name: None for corpus in corpora for name, count in corpus.counts.items() if count and name not in last}
+    return ["read", *(name for name in used if name != "read"), *last]
 
 
 def overlap_markdown(corpora: Sequence[Corpus]) -> str:
@@ -63,7 +71,7 @@ def overlap_markdown(corpora: Sequence[Corpus]) -> str:
 def corpora_table(corpora: Sequence[Corpus]) -> Table:
     """Return what was read, dropped and kept of each corpus, for the terminal."""
     table = Table(title="Rows of the corpora", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = list(dict.fromkeys(name for corpus in corpora for name in corpus.counts))
+    columns = _counts(corpora)
     for column in ("corpus", "pair"):
         table.add_column(column, no_wrap=True)
     for column in columns:
@@ -71,6 +79,22 @@ def corpora_table(corpora: Sequence[Corpus]) -> Table:
     for corpus in corpora:
         counts = (f"{corpus.counts.get(name, 0):,}" for name in columns)
         table.add_row(corpus.name, corpus.languages, *counts)
+    return table
+
+
+def lengths_table(corpora: Sequence[CorpusStatistics]) -> Table:
+    """Return how many texts each column has and how long they are, for the terminal."""
+    table = Table(title="Texts to train on", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("corpus", "languages", "side"):
+        table.add_column(column, no_wrap=True)
+    shares = ", ".join(f"{share:.0%}" for share in QUANTILES)
+    for column in ("texts", "different", "words", f"words of a text at\n{shares}", f"characters at\n{shares}"):
+        table.add_column(column, justify="right")
+    for corpus in corpora:
+        for texts in corpus.texts:
+            lengths = (" ".join(f"{n:>4}" for n in own) for own in (texts.word_quantiles, texts.character_quantiles))
+            counts = (f"{n:,}" for n in (texts.texts, texts.distinct, texts.words))
+            table.add_row(corpus.name, corpus.languages, texts.column.replace("_", "-"), *counts, *lengths)
     return table
 
 
@@ -83,14 +107,17 @@ def cleaning_markdown(corpora: Sequence[Corpus], *, examples: bool) -> str:
     """
     if not any(_happened(corpus) for corpus in corpora):
         return "Cleaning changed nothing."
-    lines = ["| corpus | languages | what | rows |", "|---|---|---|---:|"]
+    lines = ["| corpus | pair | what | rule | rows | why |", "|---|---|---|---|---:|---|"]
     for corpus in corpora:
-        for what, tally in _happened(corpus):
-            lines.append(f"| {corpus.name} | {corpus.languages} | {what} | {tally.count:,} |")
+        for found in _happened(corpus):
+            cells = (corpus.name, corpus.languages, found.what, found.rule, f"{found.tally.count:,}", found.why)
+            lines.append(f"| {' | '.join(cells)} |")
     if examples:
         for corpus in corpora:
             shown = [
-                f"- {what}: {' · '.join(map(_quoted, row))}" for what, t in _happened(corpus) for row in t.examples
+                f"- {found.what}{' by ' * bool(found.rule)}{found.rule}: {' · '.join(map(_quoted, row))}"
+                for found in _happened(corpus)
+                for row in found.tally.examples
             ]
             lines += ["", f"**{corpus.label}**, for example", "", *shown] if shown else []
     return "\n".join(lines)
@@ -99,14 +126,14 @@ def cleaning_markdown(corpora: Sequence[Corpus], *, examples: bool) -> str:
 def cleaning_table(corpora: Sequence[Corpus]) -> Table:
     """Return what each rule dropped and each repair changed, for the terminal."""
     table = Table(title="Cleaning", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("corpus", "languages", "what"):
-        table.add_column(column, no_wrap=column != "what")
-    table.add_column("rows", justify="right")
+    for column in ("corpus", "pair", "what", "rule", "rows", "why"):
+        table.add_column(column, no_wrap=column != "why", justify="right" if column == "rows" else "left")
     previous = ""
     for corpus in corpora:
-        for what, tally in _happened(corpus):
+        for found in _happened(corpus):
             new = corpus.label != previous
-            table.add_row(corpus.name * new, corpus.languages * new, what, f"{tally.count:,}")
+            count = f"{found.tally.count:,}"
+            table.add_row(corpus.name * new, corpus.languages * new, found.what, found.rule, count, found.why)
             previous = corpus.label
     return table
 
@@ -119,13 +146,23 @@ def cleaning_dict(corpora: Sequence[Corpus]) -> dict[str, Any]:
     }
 
 
-def _happened(corpus: Corpus) -> list[tuple[str, Tally]]:
-    """Return in words what was malformed, repaired and dropped, where anything was."""
+@dataclass(frozen=True)
+class _Happened:
+    """Something that happened to rows: malformed, repaired or dropped; by which rule, and what that looks for."""
+
+    what: str
+    rule: str
+    why: str
+    tally: Tally
+
+
+def _happened(corpus: Corpus) -> list[_Happened]:
+    """Return what was malformed, repaired and dropped, where anything was."""
     cleaning = corpus.cleaning
-    found = [("malformed", cleaning.malformed)]
-    found += [(f"repaired: {REPAIRS[name]}", tally) for name, tally in cleaning.repaired.items()]
-    found += [(f"dropped: {name}: {REASONS[name]}", tally) for name, tally in cleaning.dropped.items()]
-    return [(what, tally) for what, tally in found if tally.count]
+    found = [_Happened("malformed", "", "not to be read; see the first ones", cleaning.malformed)]
+    found += [_Happened("repaired", name, REPAIRS[name], tally) for name, tally in cleaning.repaired.items()]
+    found += [_Happened("dropped", name, REASONS[name], tally) for name, tally in cleaning.dropped.items()]
+    return [one for one in found if one.tally.count]
 
 
 def _quoted(text: str) -> str:

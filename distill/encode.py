@@ -23,6 +23,8 @@ EncodeTexts = Callable[[Sequence[str]], Vectors]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}
+STATIC_TOKENS_PER_BATCH = 65_536
+"""Of a model without layers, whose batches are so little work that their number counts."""
 
 
 def best_precision(wanted: str, device: torch.device) -> Precision:
@@ -144,7 +146,7 @@ def encode(
     vectors: Vectors | None = None
     done = 0
     with cast_weights(model, precision), torch.inference_mode(), autocast(device, precision):
-        batches = list(length_batches(lengths, TOKENS_PER_BATCH.get(device.type, 2_048)))
+        batches = list(length_batches(lengths, _tokens_per_batch(model)))
         for number in np.random.default_rng(0).permutation(len(batches)):  # so that the rate tells the time left
             rows = batches[number]
             features = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in features_of(rows).items()}
@@ -159,6 +161,10 @@ def encode(
         return np.empty((0, model.get_embedding_dimension() or 0), np.float32)
     place = {text: row for row, text in enumerate(distinct)}
     return vectors[[place[text] for text in texts]] if len(distinct) < len(texts) else vectors
+
+
+def _tokens_per_batch(model: SentenceTransformer) -> int:
+    return STATIC_TOKENS_PER_BATCH if is_static(model) else TOKENS_PER_BATCH.get(model.device.type, 2_048)
 
 
 def _prepared(

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from distill.models import token_embeddings
 from distill.recipe import TrainingSection
@@ -30,20 +31,20 @@ def freeze_unused(student: SentenceTransformer) -> None:
         parameter.requires_grad_(gradient is not None)
 
 
-def make_optimizer(student: SentenceTransformer, section: TrainingSection) -> torch.optim.AdamW:
-    """Return AdamW with two groups, body and token embeddings, fused where the device has it."""
+def make_optimizer(student: SentenceTransformer, section: TrainingSection, heads: nn.Module) -> torch.optim.AdamW:
+    """Return AdamW with groups for body, token embeddings and heads, fused where the device has it.
+
+    Weight decay would pull learnable scales, which are logarithms, to 1: they are not decayed.
+    """
     embeddings = {id(p) for p in token_embeddings(student).parameters()}
     body = [p for p in student.parameters() if p.requires_grad and id(p) not in embeddings]
     rest = [p for p in student.parameters() if p.requires_grad and id(p) in embeddings]
-    device = next(student.parameters()).device.type
-    return torch.optim.AdamW(
-        [
-            {"params": body, "lr": section.learning_rate.body},
-            {"params": rest, "lr": section.learning_rate.embeddings},
-        ],
-        weight_decay=section.weight_decay,
-        fused=device in {"cpu", "cuda"},
-    )
+    rates, device = section.learning_rate, next(student.parameters()).device.type
+    groups = [{"params": body, "lr": rates.body}, {"params": rest, "lr": rates.embeddings}]
+    weights, scales = ([p for p in heads.parameters() if (p.ndim == 0) == scalar] for scalar in (False, True))
+    groups += [{"params": weights, "lr": rates.heads}] if weights else []
+    groups += [{"params": scales, "lr": rates.heads, "weight_decay": 0.0}] if scales else []
+    return torch.optim.AdamW(groups, weight_decay=section.weight_decay, fused=device in {"cpu", "cuda"})
 
 
 def learning_rate_factor(step: int, n_steps: int, section: TrainingSection) -> float:

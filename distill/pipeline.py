@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,22 +23,23 @@ from distill.card import model_card
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.corpora_report import cleaning_dict, cleaning_markdown, corpora_markdown, overlap_markdown
 from distill.encode import best_precision, speed_up
-from distill.errors import RunError
+from distill.errors import DataError, RunError
 from distill.evaluate import Score, store_replicates, with_replicates
-from distill.objectives import parallel_rows
+from distill.gradients import TrainingData, ZeroVectors
+from distill.objectives import columns_to_embed, corpora_of, objective_rows, save_heads
 from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.evaluation import MODELS
 from distill.reduction import ProjectedVectors
-from distill.report import score_markdown
+from distill.report import dev_markdown, score_markdown
 from distill.rundir import Mode, RunDirectory
-from distill.scoring import score_before, score_student
+from distill.scoring import mean_score, score_before, score_student
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts, reduced_teacher
 from distill.testsets import TestSet, digest, label, load_suites, sentences_by_suite
 from distill.tokens import store_tokens, token_store
-from distill.train import Trainer, TrainingData, TrainingResult, ZeroVectors
+from distill.train import State, Trainer, TrainingResult
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -59,12 +61,16 @@ class Outcome:
         model: folder of the student.
         scores: all scores of teacher, untrained student and student.
         facts: name → value, for the report.
+        dev: step → set → dev loss.
+        weights_from: step that the weights are from.
         corpora: what was trained on; empty when a finished run is shown again.
     """
 
     model: Path
     scores: list[Score]
     facts: dict[str, str]
+    dev: dict[str, dict[str, float]] = field(default_factory=dict)
+    weights_from: int = 0
     corpora: list[Corpus] = field(default_factory=list)
 
 
@@ -97,7 +103,7 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         )
         run.write_json("cleaning.json", cleaning_dict(corpora))
         teacher = load_teacher(recipe.teacher, accelerator.device)
-        embed_corpora(teacher, corpora, accelerator)
+        embed_corpora(teacher, recipe, corpora, accelerator)
         if recipe.student.dimensions:
             with accelerator.main_process_first():
                 teacher = reduced_teacher(teacher, corpora, recipe.student.dimensions, run.path / "projection.npy")
@@ -107,10 +113,11 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         data = training_data(recipe, teacher, teacher.targets, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
-        def score(student: SentenceTransformer, step: int) -> None:
+        def score(student: SentenceTransformer, step: int) -> float:
             scores = score_student(teacher, student, sets)
             run.log("scores", step=step, scores=[found.as_dict() for found in scores])
             accelerator.log({f"{s.suite}/{s.pair} {s.metric}": s.value for s in scores}, step=step)
+            return mean_score(scores)
 
         trainer = Trainer(recipe, student, data, run, accelerator, score)
         trainer.resume()
@@ -119,7 +126,8 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
             result = trainer.train()
         accelerator.end_training()
         if main:
-            return finish(recipe, run, corpora, teacher, result, before, sets)
+            classes = {name: rows.classes for name, rows in data.train.items() if rows.classes}
+            return finish(recipe, run, corpora, teacher, result, before, sets, classes)
         return Outcome(run.model, [], {})
     finally:
         run.close()
@@ -179,9 +187,18 @@ def start_trackers(recipe: Recipe, step: int, accelerator: Accelerator) -> None:
     accelerator.init_trackers(recipe.name, config={"recipe": recipe.fingerprint()}, init_kwargs=options)
 
 
-def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
-    """Put the teacher's vectors of all English sentences into its store; every process does its share."""
-    jobs = list(missing_texts(teacher.store, corpora, english_columns))
+def embedded_columns(recipe: Recipe) -> Callable[[Corpus], tuple[str, ...]]:
+    """Return which columns the teacher embeds: those that objectives read, or all English ones to reduce dimensions or
+    to fit a static student.
+    """
+    all_english = recipe.student.dimensions or recipe.student.kind == "static"
+    return english_columns if all_english else partial(columns_to_embed, recipe.objectives)
+
+
+def embed_corpora(teacher: Teacher, recipe: Recipe, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:
+    """Put the teacher's vectors that the objectives read into its store; every process does its share."""
+    columns = embedded_columns(recipe)
+    jobs = list(missing_texts(teacher.store, corpora, columns))
     own = sum(len(job.keys) for job in jobs[accelerator.process_index :: accelerator.num_processes])
     accelerator.wait_for_everyone()
     if own:
@@ -189,6 +206,7 @@ def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Acce
             embed(
                 teacher,
                 corpora,
+                columns,
                 rank=accelerator.process_index,
                 world=accelerator.num_processes,
                 progress=lambda done, _: update(done),
@@ -196,7 +214,7 @@ def embed_corpora(teacher: Teacher, corpora: Sequence[Corpus], accelerator: Acce
     accelerator.wait_for_everyone()
     teacher.store.reload()
     if accelerator.is_main_process:
-        embed(teacher, corpora)  # what fell between the shares because another run stored vectors meanwhile
+        embed(teacher, corpora, columns)  # what fell between the shares because another run stored vectors meanwhile
     accelerator.wait_for_everyone()
     teacher.store.reload()
 
@@ -234,17 +252,19 @@ def training_data(
         store_tokens(tokens, student, corpora)  # as above
     accelerator.wait_for_everyone()
     tokens.reload()
-    train_rows = {
-        name: parallel_rows(
-            [c for c in corpora if objective.corpora is None or c.name in objective.corpora],
-            "train",
-            tokens,
-            vectors,
-        )
-        for name, objective in recipe.objectives.items()
-    }
-    dev_rows = parallel_rows(corpora, "dev", tokens, vectors)
-    return TrainingData(train_rows, dev_rows, tokens, vectors, teacher.unit_length)
+    train, dev = {}, {}
+    for name, objective in recipe.objectives.items():
+        own = corpora_of(objective, corpora)
+        if not own:
+            raise DataError(
+                f"objectives.{name}", "no rows to train on", expected=f"rows of kind {' or '.join(objective.rows)}"
+            )
+        train[name] = objective_rows(objective, own, "train", tokens, vectors)
+        dev[name] = objective_rows(objective, own, "dev", tokens, vectors)
+    for corpus in corpora:
+        if not any(corpora_of(objective, [corpus]) for objective in recipe.objectives.values()):
+            log.warning("%s: no objective takes its %d rows of %s", corpus.label, len(corpus.train), corpus.kind)
+    return TrainingData(train, dev, tokens, vectors, teacher.unit_length)
 
 
 def finish(
@@ -255,6 +275,7 @@ def finish(
     result: TrainingResult,
     before: list[Score],
     sets: Sequence[TestSet],
+    classes: dict[str, tuple[str, ...]],
 ) -> Outcome:
     """Score the student, save it with its card, and write the report."""
     command = FOLDERS.sub("", (run.read_json("run.json") or {}).get("command", ""))
@@ -268,14 +289,24 @@ def finish(
     }
     temporary = run.temporary("model")
     save_student(result.student, temporary)
-    card = model_card(recipe, corpora, scores, columns(scores), describe(result.student), facts, recipe_yaml(recipe))
+    save_heads(result.heads, recipe.objectives, classes, temporary)
+    card = model_card(
+        recipe, corpora, scores, columns(scores), describe(result.student), facts, recipe_yaml(recipe), classes
+    )
     (temporary / "README.md").write_text(card, encoding="utf-8")
     run.publish(temporary, run.model)
     run.write_text("report.md", report(recipe, corpora, scores, facts, result))
     run.log("scores", step=result.state.step, scores=[score.as_dict() for score in after])
     store_replicates(run.path / "scores.npz", scores)
-    run.write_json("scores.json", {"facts": facts, "scores": [score.as_dict() for score in scores]})
-    return Outcome(run.model, scores, facts, corpora)
+    dev = dev_losses(result.state)
+    stored = {"facts": facts, "scores": [score.as_dict() for score in scores]}
+    run.write_json("scores.json", {**stored, "dev": dev, "weights_from": result.step})
+    return Outcome(run.model, scores, facts, dev, result.step, corpora)
+
+
+def dev_losses(state: State) -> dict[str, dict[str, float]]:
+    """Return step → set → dev loss, and their mean where there are several sets."""
+    return {step: {**sets, **({"mean": state.dev[step]} if len(sets) > 1 else {})} for step, sets in state.sets.items()}
 
 
 def columns(scores: Sequence[Score]) -> list[str]:
@@ -291,13 +322,12 @@ def report(
     result: TrainingResult,
 ) -> str:
     """Return the run's report in Markdown."""
-    losses = "\n".join(f"| {step} | {loss:.4f} |" for step, loss in result.state.dev.items())
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     return (
         f"# {recipe.name}\n\n{lines}\n\n## Scores\n\n{score_markdown(scores, columns(scores))}\n\n"
         f"## Corpora\n\n{corpora_markdown(corpora)}\n\n{overlap_markdown(corpora)}\n\n"
         f"## Cleaning\n\n{cleaning_markdown(corpora, examples=True)}\n\n"
-        f"## Dev loss\n\n| step | mean loss |\n|---:|---:|\n{losses}\n\n"
+        f"## Dev loss\n\n{dev_markdown(dev_losses(result.state), result.step)}\n\n"
         f"## Recipe\n\n```yaml\n{recipe_yaml(recipe).strip()}\n```\n"
     )
 
@@ -328,4 +358,4 @@ def _finished(run: RunDirectory) -> Outcome | None:
     if stored is None or not run.model.exists():
         return None
     scores = with_replicates([Score(**score) for score in stored["scores"]], run.path / "scores.npz")
-    return Outcome(run.model, scores, stored["facts"])
+    return Outcome(run.model, scores, stored["facts"], stored["dev"], stored["weights_from"])

@@ -11,13 +11,14 @@ from accelerate.utils import set_seed
 
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import encode, speed_up
-from distill.pipeline import make_accelerator, training_data
+from distill.gradients import ZeroVectors
+from distill.pipeline import embedded_columns, make_accelerator, training_data
 from distill.recipe import Recipe
 from distill.rundir import RunDirectory
 from distill.student import build_student, describe
-from distill.teacher import english_columns, load_teacher, missing_texts, project
+from distill.teacher import load_teacher, missing_texts, project
 from distill.testsets import load_suites, sentences_by_suite
-from distill.train import Trainer, ZeroVectors
+from distill.train import Trainer
 
 
 @dataclass
@@ -48,7 +49,7 @@ def plan_run(recipe: Recipe) -> Plan:
     sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
     corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
     teacher = load_teacher(recipe.teacher, accelerator.device)
-    jobs = list(missing_texts(teacher.store, corpora, english_columns))
+    jobs = list(missing_texts(teacher.store, corpora, embedded_columns(recipe)))
     missing = sum(len(job.keys) for job in jobs)
     sample = jobs[0].texts()[:512] if jobs else []
     began = time.monotonic()

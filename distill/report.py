@@ -50,6 +50,12 @@ LEGENDS = {
 }
 LONGEST_MODEL = 15
 
+DevLosses = Mapping[str, Mapping[str, float]]
+"""Step → set → dev loss."""
+
+MOST_STEPS = 5
+"""Most steps in the table of dev losses, the one that the weights are from aside."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -229,3 +235,33 @@ def _notes(scores: Sequence[Score]) -> list[str]:
         if score.note:
             pairs.setdefault((score.suite, score.note), {})[score.pair] = None
     return [f"{suite} {', '.join(found)}: {note}" for (suite, note), found in pairs.items()]
+
+
+def _dev_rows(dev: DevLosses, weights_from: int) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of the table of dev losses: a row for each set, a column for some steps."""
+    steps = sorted(map(int, dev))
+    spread = {steps[round(place * (len(steps) - 1) / (MOST_STEPS - 1))] for place in range(MOST_STEPS)}
+    shown = sorted(spread | {step for step in steps if step == weights_from})
+    sets = dict.fromkeys(name for losses in dev.values() for name in losses)
+    header = ["set", *(f"step {step}{'*' * (step == weights_from)}" for step in shown)]
+    return header, [[name, *(f"{dev[str(step)][name]:.4f}" for step in shown)] for name in sets]
+
+
+def dev_markdown(dev: DevLosses, weights_from: int) -> str:
+    """Return the dev losses of each set as a Markdown table; * marks the step that the weights are from."""
+    if not dev:
+        return "There are no dev rows."
+    header, rows = _dev_rows(dev, weights_from)
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def dev_table(dev: DevLosses, weights_from: int) -> Table:
+    """Return the dev losses of each set for the terminal."""
+    header, rows = _dev_rows(dev, weights_from)
+    table = Table(title="Dev loss (*: weights from)", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in header:
+        table.add_column(column, no_wrap=True, justify="left" if column == "set" else "right")
+    for row in rows:
+        table.add_row(*row, style="italic" if row[0] == "mean" else "")
+    return table

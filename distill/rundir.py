@@ -281,7 +281,7 @@ class RunDirectory:
     def _remove(self) -> None:
         """Remove what this class wrote before there was a student, and the folder if nothing else is in it."""
         self._remove_leftovers()
-        for name in ("run.json", "recipe.json", "log.jsonl", "lock"):
+        for name in ("run.json", "recipe.json", "cleaning.json", "log.jsonl", "lock"):
             (self.path / name).unlink(missing_ok=True)
         with suppress(OSError):
             self.path.rmdir()

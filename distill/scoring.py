@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator, PartialState
 
+from distill.compare import LOWER_IS_BETTER
 from distill.encode import EncodeTexts, encode
 from distill.evaluate import Score, evaluate, store_replicates, with_replicates
 from distill.named_models import teacher_section
+from distill.report import MAIN_METRICS
 from distill.rundir import RunDirectory
 from distill.teacher import Teacher, load_teacher
 from distill.testsets import COMMAND_LINE, TestSet, load_suites
@@ -50,6 +53,15 @@ def score_before(
 def score_student(teacher: Teacher, student: SentenceTransformer, sets: Sequence[TestSet]) -> list[Score]:
     """Return the scores of the student."""
     return evaluate({"student": partial(encode, student)}, sets, teacher=teacher.vectors)
+
+
+def mean_score(scores: Sequence[Score]) -> float:
+    """Return the mean over the test sets of their main scores, where higher is better."""
+    by_set: dict[tuple[str, str], list[float]] = {}
+    for score in scores:
+        if score.metric in MAIN_METRICS - LOWER_IS_BETTER:
+            by_set.setdefault((score.suite, score.pair), []).append(score.value)
+    return fmean(fmean(values) for values in by_set.values())
 
 
 def score_models(

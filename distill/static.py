@@ -101,7 +101,7 @@ def piece_vectors(section: AlignmentSection, teacher: Teacher, tokenizer: Tokeni
     english, other = (_totals([side for side in sides if (side.english is None) == found]) for found in (True, False))
     vectors = _alone(teacher, tokenizer, english > 0)
     weights = align(
-        _aligned(sides, section.max_pairs), n_target=len(vectors), n_source=len(vectors), rounds=section.rounds
+        list(_aligned(sides, section.max_pairs)), n_target=len(vectors), n_source=len(vectors), rounds=section.rounds
     ).astype(np.float32)
     # A piece that English has too means something of both.
     seen = np.diff(weights.indptr) > 0
@@ -170,6 +170,8 @@ def fit(section: StaticFit, teacher: Teacher, sides: Sequence[Side], start: Matr
     targets = np.concatenate([side.targets for side in sides])
     design = sparse.vstack([side.counts for side in sides], format="csr")[targets >= 0]
     targets = targets[targets >= 0]
+    if not len(targets):
+        log.warning("student: the teacher's vectors of the corpora are not stored; it is not fitted to them")
     roots = np.sqrt(np.maximum(design.sum(axis=1), 1))
     design = (sparse.diags_array(1 / roots, dtype=np.float32) @ design).tocsr()
     products = np.zeros(start.shape, np.float32)

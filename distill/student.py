@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import nn
 from transformers import PreTrainedModel
 
-from distill.alignment import align
 from distill.attention import use_own_attention
 from distill.corpora import Corpus
 from distill.encode import is_static
@@ -22,10 +23,11 @@ from distill.errors import ModelError
 from distill.layers import keep_layers
 from distill.models import load_model, longest_input, token_embeddings
 from distill.recipe import PretrainedStudent, StaticStudent, StudentSection, TransplantStudent
+from distill.rows import Translations, start_rows
 from distill.static import static_student
 from distill.teacher import Teacher, english_columns
 from distill.trimming import plain_tokenizer, trim_vocabulary
-from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer
+from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -130,8 +132,7 @@ def _match_dimension(student: SentenceTransformer, teacher: Teacher) -> None:
 def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[Corpus]) -> SentenceTransformer:
     """Return the teacher's own layers with a vocabulary for the corpora's languages.
 
-    Each new piece's embedding is the average of the teacher's embeddings of the English pieces it stands for
-    in the corpora (IBM model 1); a piece never aligned gets the mean of all.
+    Its embeddings of the corpora's languages start from the teacher's English ones, see `distill.rows`.
 
     Raises:
         ModelError: the teacher's tokenizer is of a kind that cannot be changed.
@@ -200,44 +201,43 @@ def _start_rows(
     section: TransplantStudent, teacher: Teacher, old: Tokenizer, new: Tokenizer, corpora: Sequence[Corpus]
 ) -> torch.Tensor:
     """Return the embedding matrix of the new vocabulary, (pieces, hidden)."""
-    embeddings = teacher.model[0].model.get_input_embeddings().weight.detach().cpu().numpy()
+    embeddings = teacher.model[0].model.get_input_embeddings().weight.detach().cpu().float().numpy()
     old_ids, new_ids = old.get_vocab(), new.get_vocab()
-    rows = np.tile(embeddings.mean(axis=0), (len(new_ids), 1))
-    weights = align(
-        _aligned_ids(section, old, new, corpora),
-        n_target=len(new_ids),
-        n_source=len(embeddings),
-        rounds=section.alignment.rounds,
-    )
-    seen = np.diff(weights.indptr) > 0
-    rows[seen] = (weights @ embeddings)[seen]
-    # An average is shorter than what it averages. Half of the difference restored is best (DECISIONS.md).
-    norms, usual = np.linalg.norm(rows, axis=1, keepdims=True), np.median(np.linalg.norm(embeddings, axis=1))
-    rows *= np.sqrt(usual / np.maximum(norms, 1e-12))
+    same = np.full(len(new_ids), -1)
     for piece, row in new_ids.items():
-        if piece in old_ids:
-            rows[row] = embeddings[old_ids[piece]]
-    return torch.from_numpy(rows.astype(np.float32))
+        same[row] = old_ids.get(piece, -1)
+    spelled = sparse.lil_array((len(new_ids), len(embeddings)), dtype=np.float32)
+    for piece, ids in spellings(old, new_ids).items():
+        for i in ids:
+            spelled[new_ids[piece], i] += 1 / len(ids)
+    translations = _translations(section, old, new, corpora)
+    rows = start_rows(embeddings, same, translations, spelled.tocsr(), rounds=section.alignment.rounds)
+    return torch.from_numpy(rows)
 
 
-def _aligned_ids(
+def _translations(
     section: TransplantStudent, old: Tokenizer, new: Tokenizer, corpora: Sequence[Corpus]
-) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield new ids of a sentence and the teacher's ids of its English side.
+) -> Translations:
+    """Return the pieces of the sentence pairs that the rows of the new vocabulary are learnt from.
 
-    A replaced vocabulary has new pieces on the English side too: they are aligned with the teacher's there.
+    A replaced vocabulary has new pieces on the English side too.
     """
     parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
     total = sum(len(corpus.train) for corpus in parallel)
     stride = max(1, -(-total // section.alignment.max_pairs))
+    found = Translations([], [])
     for corpus in parallel:
         for english, non_english in corpus.batches(corpus.train[::stride]):
-            sources = old.encode_batch_fast(english, add_special_tokens=False)
-            targets = [new.encode_batch_fast(non_english, add_special_tokens=False)]
+            found.sources.extend(_pieces(old, english))
+            found.targets.extend(_pieces(new, non_english))
             if section.vocabulary.mode == "replace":
-                targets.append(new.encode_batch_fast(english, add_special_tokens=False))
-            for target, source in zip(itertools.chain(*targets), itertools.cycle(sources), strict=False):
-                yield target.ids, source.ids
+                found.english.extend(_pieces(new, english))
+    return found
+
+
+def _pieces(tokenizer: Tokenizer, texts: list[str]) -> Iterator[array[int]]:
+    """Yield the piece ids of texts; as arrays, for lists take four times the memory."""
+    return (array("i", encoding.ids) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
 
 
 def _set_vocabulary(student: SentenceTransformer, tokenizer: Tokenizer, rows: torch.Tensor) -> None:

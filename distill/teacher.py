@@ -145,23 +145,25 @@ def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:
 def embed(
     teacher: Teacher,
     corpora: Sequence[Corpus],
+    columns: Callable[[Corpus], Sequence[str]],
     *,
     rank: int = 0,
     world: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Put the teacher's vector of every English sentence of the corpora into its store.
+    """Put the teacher's vector of every text in some columns of the corpora into its store.
 
     Each process of a run computes its share; what is stored already is not computed again.
 
     Args:
         teacher: the teacher.
         corpora: their training and dev rows are embedded.
+        columns: the columns of a corpus to embed.
         rank: number of this process.
         world: number of processes.
         progress: called with texts done and texts to do.
     """
-    jobs = list(missing_texts(teacher.store, corpora, english_columns))[rank::world]
+    jobs = list(missing_texts(teacher.store, corpora, columns))[rank::world]
     total = sum(len(job.keys) for job in jobs)
     done = 0
     for job in jobs:

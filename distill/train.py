@@ -9,93 +9,33 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from accelerate.utils import clean_state_dict_for_safetensors
+from accelerate.utils import broadcast, clean_state_dict_for_safetensors
 from safetensors.torch import load_file, save_file
-from torch import nn
 
-from distill.encode import Features, fixed_shape, length_batches, own_features, pad, padded_length
 from distill.errors import RunError
+from distill.gradients import LOWER, Encoder, Gradients, TrainingData
 from distill.mixture import Schedule, Step, Stream
-from distill.objectives import ParallelRows, TextBatch, squared_error, text_batch
+from distill.objectives import Heads, bound_scales, make_heads
 from distill.optimizer import freeze_unused, learning_rate_factor, make_optimizer
 from distill.progress import progress
 from distill.recipe import Recipe
-from distill.reduction import ProjectedVectors
 from distill.rundir import BEST_WEIGHTS, RunDirectory
-from distill.store import Keys, Rows, TokenStore, VectorStore
 from distill.student import set_dropout
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from sentence_transformers import SentenceTransformer
 
-TOKENS_PER_CHUNK = {"cpu": 2_048, "cuda": 65_536}
-TOKENS_PER_BACKWARD = {"cpu": 8_192, "cuda": 32_768}
-"""Tokens whose activations are kept at once: 8,192 take about 2 GB for six layers of 384 dimensions on a CPU."""
-
-GPU_BYTES = 24e9
-"""Memory that the budgets of GPUs are for; a smaller GPU gets its share of them."""
-
-ROWS_PER_DEV_BATCH = 256
 EVALUATIONS_PER_RUN = 5
 CHECKPOINTS_PER_RUN = 10
 LOGS_PER_RUN = 200
-
-
-class Encoder(nn.Module):
-    """The student as one module whose forward takes all the chunks of a batch.
-
-    Chunks are padded each on its own. One forward per backward is what DistributedDataParallel expects.
-    """
-
-    def __init__(self, student: SentenceTransformer) -> None:
-        super().__init__()
-        self.student = student
-
-    def forward(self, chunks: Sequence[Features]) -> torch.Tensor:
-        """Return the vectors of all chunks, (texts, dimension)."""
-        return torch.cat([self.student(own_features(self.student, chunk))["sentence_embedding"] for chunk in chunks])
-
-
-@dataclass
-class ZeroVectors:
-    """Stands in for the teacher's vectors where only the time of a step is measured."""
-
-    dimension: int
-
-    def find(self, keys: Keys) -> Rows:
-        """Return row 0 for every key."""
-        return np.zeros(len(keys), np.int64)
-
-    def read(self, rows: Rows) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-        """Return zeros (n, dimension)."""
-        return np.zeros((len(rows), self.dimension), np.float32)
-
-
-@dataclass
-class TrainingData:
-    """What the loop reads.
-
-    Attributes:
-        train: objective name → its rows.
-        dev: rows held out, of all corpora.
-        tokens: token ids by row.
-        vectors: the teacher's vectors by row.
-        unit_length: whether the teacher's vectors have length 1.
-    """
-
-    train: Mapping[str, ParallelRows]
-    dev: ParallelRows
-    tokens: TokenStore
-    vectors: VectorStore | ProjectedVectors | ZeroVectors
-    unit_length: bool
+HEADS = "heads."
+"""What the names of the heads' weights begin with among the best weights."""
 
 
 @dataclass
@@ -105,10 +45,11 @@ class State:
     Attributes:
         step: optimizer steps done.
         seconds: time spent training, evaluation included.
-        best: lowest mean dev loss so far.
+        best: lowest mean dev loss so far, or the highest mean score times −1.
         best_step: step it was seen at.
         waited: evaluations since then.
         dev: mean dev loss by step.
+        sets: dev loss by step and set.
     """
 
     step: int = 0
@@ -117,6 +58,7 @@ class State:
     best_step: int = 0
     waited: int = 0
     dev: dict[str, float] = field(default_factory=dict)
+    sets: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -125,6 +67,7 @@ class TrainingResult:
 
     Attributes:
         student: the model.
+        heads: classifiers and learnable scales beside it.
         step: step its weights are from.
         state: where training ended.
         n_steps: steps of the whole schedule.
@@ -132,6 +75,7 @@ class TrainingResult:
     """
 
     student: SentenceTransformer
+    heads: Heads
     step: int
     state: State
     n_steps: int
@@ -147,7 +91,8 @@ class Trainer:
         data: rows of each objective and the stores.
         run: where checkpoints and the log go.
         accelerator: devices and processes.
-        score: called every `recipe.evaluation.every` steps with the student and the step, on the main process.
+        score: called every `recipe.evaluation.every` steps with the student and the step, on the main process; returns
+            the mean of its scores.
     """
 
     def __init__(
@@ -157,7 +102,7 @@ class Trainer:
         data: TrainingData,
         run: RunDirectory,
         accelerator: Accelerator,
-        score: Callable[[SentenceTransformer, int], None] | None = None,
+        score: Callable[[SentenceTransformer, int], float] | None = None,
     ) -> None:
         section = recipe.training
         set_dropout(student, section.dropout)
@@ -166,15 +111,34 @@ class Trainer:
         self.section, self.objectives = section, recipe.objectives
         self.data, self.run, self.accelerator = data, run, accelerator
         self.schedule = make_schedule(recipe, data, processes=accelerator.num_processes)
-        self.pad_id = int(getattr(student.tokenizer, "pad_token_id", None) or 0)
-        self.peaks = (section.learning_rate.body, section.learning_rate.embeddings)
         freeze_unused(student)
-        self.encoder, self.optimizer = accelerator.prepare(Encoder(student), make_optimizer(student, section))
+        self.heads = _heads(recipe, student, data).to(accelerator.device)
+        optimizer = make_optimizer(student, section, self.heads)
+        self.peaks = [group["lr"] for group in optimizer.param_groups]
+        self.encoder, self.optimizer = accelerator.prepare(Encoder(student), optimizer)
+        if self.has_heads:
+            accelerator.register_for_checkpointing(self.heads)
+        pad_id = int(getattr(student.tokenizer, "pad_token_id", None) or 0)
+        self.gradients = Gradients(
+            self.encoder,
+            self.heads,
+            data,
+            self.objectives,
+            accelerator,
+            pad_id,
+            section.micro_batch_size,
+            section.pad_to,
+        )
         self.state = State()
         self.score, self.score_every = score, recipe.evaluation.every
         self.evaluate_every = section.evaluate_every or max(1, self.schedule.n_steps // EVALUATIONS_PER_RUN)
         self.checkpoint_every = section.checkpoint_every or max(1, self.schedule.n_steps // CHECKPOINTS_PER_RUN)
         self.log_every = max(1, self.schedule.n_steps // LOGS_PER_RUN)
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether anything is learnt beside the student."""
+        return next(self.heads.parameters(), None) is not None
 
     def train(self) -> TrainingResult:
         """Run all steps that are not done yet, and return the student with the selected weights."""
@@ -202,14 +166,14 @@ class Trainer:
                 update(done, note)
                 if done % self.evaluate_every == 0 or last:
                     self._evaluate()
-                    stopped = self._should_stop()
-                if self.score_every and done % self.score_every == 0 and not last:
+                if self.score_every and ((done % self.score_every == 0 and not last) or (last and self._scores_select)):
                     self._score()
+                stopped = self._should_stop()
                 if done % self.checkpoint_every == 0 or last or stopped:
                     self._checkpoint()
         student, weights_from = self._select()
         stopped_early = self.state.step < self.schedule.n_steps
-        return TrainingResult(student, weights_from, self.state, self.schedule.n_steps, stopped_early)
+        return TrainingResult(student, self.heads, weights_from, self.state, self.schedule.n_steps, stopped_early)
 
     def time_steps(self, count: int = 6) -> float:
         """Return the seconds a step takes, measured on a few steps after two for warming up; the student changes."""
@@ -233,84 +197,18 @@ class Trainer:
         Returns:
             This process's part of the batch's loss, its rows and tokens, and the gradient norm.
         """
-        data, objective = self.data.train[step.objective], self.objectives[step.objective]
-        own = step.rows[self.accelerator.process_index :: self.accelerator.num_processes]
-        micro = np.array_split(own, self._micro_batches(step, int(data.length[step.rows].max())))
-        # Summed over the processes and divided by all compared vectors: the same whatever their number.
-        scale = objective.weight / (len(step.rows) * (1 + step.english))
-        loss, tokens = torch.zeros((), device=self.accelerator.device), 0
-        for place, rows in enumerate(micro):
-            last = place == len(micro) - 1
-            with nullcontext() if last else self.accelerator.no_sync(self.encoder):
-                batch = text_batch(data, rows, english=step.english)
-                vectors, n = self._encode(batch.texts)
-                part = self._loss(batch, vectors) * scale
-                self.accelerator.backward(part * self.accelerator.num_processes)  # DDP averages; we want the sum
-                loss += part.detach()
-                tokens += n
-        norm = self.accelerator.clip_grad_norm_(self.encoder.parameters(), self.section.clip_norm or math.inf)
+        loss, tokens = self.gradients.backward(step)
+        # accelerate knows a sharded model by its parameters alone.
+        own = [*self.encoder.parameters(), *self.heads.parameters()] if self.has_heads else self.encoder.parameters()
+        norm = self.accelerator.clip_grad_norm_(own, self.section.clip_norm or math.inf)
         factor = learning_rate_factor(step.number, self.schedule.n_steps, self.section)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss, len(own), tokens, norm
-
-    def _micro_batches(self, step: Step, longest: int) -> int:
-        """Return in how many parts a process encodes its rows, so that memory is bounded; the same on all processes."""
-        processes = self.accelerator.num_processes
-        budget = token_budget(TOKENS_PER_BACKWARD, self.accelerator.device)
-        size = self.section.micro_batch_size or max(
-            1, budget // (padded_length(longest, self.section.pad_to) * (1 + step.english))
-        )
-        largest, smallest = math.ceil(len(step.rows) / processes), len(step.rows) // processes
-        return int(min(math.ceil(largest / size), smallest))
-
-    def _encode(self, texts: Rows) -> tuple[torch.Tensor, int]:
-        """Return the student's vectors of some texts (texts, dimension) and the number of their tokens."""
-        ids = self.data.tokens.read(texts)
-        lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
-        budget, pad_to = token_budget(TOKENS_PER_CHUNK, self.accelerator.device), self.section.pad_to
-        batches = list(length_batches(lengths, budget, pad_to))
-        shapes = [fixed_shape(lengths[rows], budget, pad_to) for rows in batches]
-        chunks = [pad([ids[row] for row in rows], self.pad_id, s) for rows, s in zip(batches, shapes, strict=True)]
-        device = self.accelerator.device
-        moved = [{name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()} for chunk in chunks]
-        order = np.argsort(np.concatenate(batches))
-        vectors = self.encoder(moved)  # accelerate runs it in the precision it was prepared with
-        return vectors[torch.from_numpy(order).to(device)], int(lengths.sum())
-
-    def _loss(self, batch: TextBatch, vectors: torch.Tensor) -> torch.Tensor:
-        """Return the summed loss of a batch's vectors."""
-        device = vectors.device
-        target = torch.from_numpy(self.data.vectors.read(batch.target)).to(device)
-        place = torch.from_numpy(batch.place).to(device)
-        return squared_error(vectors[place], target, unit_length=self.data.unit_length).sum()
-
-    def dev_losses(self) -> dict[str, float]:
-        """Return the mean loss over both sides of each corpus's dev rows."""
-        data, accelerator = self.data.dev, self.accelerator
-        sums = torch.zeros(2, len(data.labels), dtype=torch.float64)
-        own = np.arange(len(data))[accelerator.process_index :: accelerator.num_processes]
-        own = own[np.argsort(data.length[own], kind="stable")]
-        self.encoder.eval()
-        with torch.inference_mode():
-            for start in range(0, len(own), ROWS_PER_DEV_BATCH):
-                rows = own[start : start + ROWS_PER_DEV_BATCH]
-                batch = text_batch(data, rows, english=True)
-                vectors, _ = self._encode(batch.texts)
-                target = torch.from_numpy(self.data.vectors.read(batch.target)).to(vectors.device)
-                errors = squared_error(
-                    vectors[torch.from_numpy(batch.place)], target, unit_length=self.data.unit_length
-                )
-                corpus = torch.from_numpy(np.tile(data.corpus[rows], 2)).long()
-                sums[0].index_add_(0, corpus, errors.cpu().double())
-                sums[1] += torch.bincount(corpus, minlength=len(data.labels))
-        self.encoder.train()
-        total, count = (
-            accelerator.reduce(sums.float().to(accelerator.device)).cpu() if accelerator.num_processes > 1 else sums
-        )
-        return {label: float(total[i] / count[i]) for i, label in enumerate(data.labels) if count[i]}
+        bound_scales(self.heads, self.objectives)
+        n_rows = len(range(self.accelerator.process_index, len(step.rows), self.accelerator.num_processes))
+        return loss, n_rows, tokens, norm
 
     def _log(self, step: Step, seen: _Counters) -> float:
         """Log what was seen since the last time and return the mean loss."""
@@ -322,7 +220,7 @@ class Trainer:
             raise RunError(
                 f"training step {self.state.step}",
                 f"the loss is {loss}",
-                hint="lower training.learning_rate or set training.precision: fp32, and start anew with --fresh",
+                hint=LOWER,
             )
         seconds = time.monotonic() - seen.began
         values = {
@@ -339,27 +237,49 @@ class Trainer:
         return float(loss)
 
     def _evaluate(self) -> None:
-        """Measure the dev losses, and keep the weights if their mean is the lowest so far."""
-        losses = self.dev_losses()
-        if not losses:
+        """Measure the dev losses, and keep the weights if they are the best so far by their mean.
+
+        The mean is of all sets, each times its objective's weight: what training makes smaller.
+        """
+        losses = self.gradients.dev_losses(self.schedule.n_steps)
+        weighted = [loss * self.objectives[name].weight for name, sets in losses.items() for loss in sets.values()]
+        if not weighted:
             return
-        mean = sum(losses.values()) / len(losses)
-        self.state.dev[str(self.state.step)] = mean
-        self.run.log("dev", step=self.state.step, loss=mean, corpora=losses)
-        self.accelerator.log({"dev/loss": mean, **{f"dev/{k}": v for k, v in losses.items()}}, step=self.state.step)
+        mean, step = sum(weighted) / len(weighted), self.state.step
+        sets = {f"{name}: {label}": loss for name, found in losses.items() for label, loss in found.items()}
+        self.state.dev[str(step)], self.state.sets[str(step)] = mean, sets
+        self.run.log("dev", step=step, loss=mean, sets=sets)
+        self.accelerator.log({"dev/loss": mean, **{f"dev/{name}": loss for name, loss in sets.items()}}, step=step)
+        if not self._scores_select:
+            self._judge(mean)
+
+    def _score(self) -> None:
+        """Score the student as it is, and keep the weights if they are the best so far where scores decide."""
+        mean = torch.zeros((), device=self.accelerator.device)
+        if self.score and self.accelerator.is_main_process:
+            mean += self.score(self.accelerator.unwrap_model(self.encoder).student, self.state.step)
+        self.encoder.train()
+        self.accelerator.wait_for_everyone()
+        if self._scores_select:
+            value = float(broadcast(mean))
+            if not math.isfinite(value):
+                raise RunError(f"scores after step {self.state.step}", f"their mean is {value}", hint=LOWER)
+            self.run.log("mean score", step=self.state.step, score=value)
+            self.accelerator.log({"dev/score": value}, step=self.state.step)
+            self._judge(-value)
+
+    @property
+    def _scores_select(self) -> bool:
+        return self.section.select_by == "scores"
+
+    def _judge(self, value: float) -> None:
+        """Keep the weights if a value that should be low is the lowest so far."""
         stopping = self.section.early_stopping
-        if mean < self.state.best - (stopping.min_delta if stopping else 0.0):
-            self.state.best, self.state.best_step, self.state.waited = mean, self.state.step, 0
+        if value < self.state.best - (stopping.min_delta if stopping else 0.0):
+            self.state.best, self.state.best_step, self.state.waited = value, self.state.step, 0
             self._save_best()
         else:
             self.state.waited += 1
-
-    def _score(self) -> None:
-        """Score the student as it is."""
-        if self.score and self.accelerator.is_main_process:
-            self.score(self.accelerator.unwrap_model(self.encoder).student, self.state.step)
-        self.encoder.train()
-        self.accelerator.wait_for_everyone()
 
     def _should_stop(self) -> bool:
         stopping = self.section.early_stopping
@@ -367,6 +287,7 @@ class Trainer:
 
     def _save_best(self) -> None:
         weights = clean_state_dict_for_safetensors(self.accelerator.get_state_dict(self.encoder))
+        weights |= {HEADS + name: tensor for name, tensor in self.heads.state_dict().items()}
         if self.run.writable:
             temporary = self.run.temporary("best")
             save_file(
@@ -402,23 +323,36 @@ class Trainer:
         self.run.log("resume", step=step)
 
     def _select(self) -> tuple[SentenceTransformer, int]:
-        """Return the student with its last weights, or with those of the lowest dev loss, and their step."""
+        """Return the student with its last or its best weights, and their step; the heads have those of this step."""
         self.accelerator.wait_for_everyone()
         encoder = self.accelerator.unwrap_model(self.encoder)
         weights, step = self.run.best / BEST_WEIGHTS, self.state.step
         if self.section.select == "best" and weights.exists():
             step = self.state.best_step
-            encoder.load_state_dict(load_file(weights), strict=False)  # tied weights have one name there
+            stored = load_file(weights)
+            encoder.load_state_dict(stored, strict=False)  # tied weights have one name there
+            own = {name.removeprefix(HEADS): found for name, found in stored.items() if name.startswith(HEADS)}
+            self.heads.load_state_dict(own)
         student: SentenceTransformer = encoder.student
         return student.eval(), step
 
 
-def token_budget(budgets: Mapping[str, int], device: torch.device) -> int:
-    """Return how many tokens are worked on at once on a device."""
-    budget = budgets.get(device.type, budgets["cpu"])
-    if device.type == "cuda":
-        budget = int(budget * min(1.0, torch.cuda.get_device_properties(device).total_memory / GPU_BYTES))
-    return budget
+def _heads(recipe: Recipe, student: SentenceTransformer, data: TrainingData) -> Heads:
+    """Return what a run learns beside the student.
+
+    Raises:
+        RunError: vectors are to be cut to more dimensions than they have.
+    """
+    dimension = int(student.get_embedding_dimension() or 0)
+    for name, objective in recipe.objectives.items():
+        if (longest := max(objective.matryoshka or (0,))) > dimension:
+            raise RunError(
+                f"objectives.{name}.matryoshka",
+                f"found {longest}",
+                expected=f"at most {dimension}, the length of the student's vectors",
+            )
+    classes = {name: rows.classes for name, rows in data.train.items()}
+    return make_heads(recipe.objectives, classes, dimension, recipe.seed)
 
 
 class _Counters:
@@ -445,8 +379,8 @@ def make_schedule(recipe: Recipe, data: TrainingData, *, processes: int = 1) -> 
     streams = {}
     for name, objective in recipe.objectives.items():
         rows = data.train[name]
-        domain = getattr(rows, "domain", None)
-        streams[name] = Stream(rows.length, objective.english_share, rows.corpus, rows.labels, domain)
+        english_share = getattr(objective, "english_share", 1.0)
+        streams[name] = Stream(rows.length, english_share, rows.corpus, rows.labels, rows.domain)
     if mixture.cluster_by == "domain" and all(stream.domain is None for stream in streams.values()):
         raise RunError("mixture.cluster_by", "no corpus has a column `domain`", hint="leave it out, or name the column")
     longest = max(int(stream.lengths.max(initial=0)) for stream in streams.values())

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from anyascii import anyascii
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from distill.errors import ModelError
@@ -20,8 +21,11 @@ Texts = Callable[[], Iterable[str]]
 ACCENT_SHARE = 5e-5
 """An accented letter belongs to a language if at least this share of its letters are that letter."""
 
-PIECES_PER_WORD = 0.72
-"""Pieces to learn for each distinct word seen twice, where a recipe does not say how many."""
+PIECES_PER_WORD = 0.69
+"""Pieces to add for each distinct word seen twice, where a recipe does not say how many."""
+
+SURPLUS = 1.25
+"""Pieces learnt for each piece to add: the steps to longer pieces are hardly used once those are there."""
 
 
 def extended_tokenizer(
@@ -31,13 +35,13 @@ def extended_tokenizer(
 
     Accents that the other languages use are kept (й, å), others are stripped as before. A new piece that
     changes how a word of the English texts is cut is left out, so that English keeps its token ids (except in words
-    like "café" where another language keeps that letter).
+    like "café" where another language keeps that letter). Of the others, the most used are added.
 
     Args:
         teacher: a WordPiece tokenizer with BERT's normalizer.
         english: texts whose words must be cut as before.
         other: texts to learn from.
-        size: number of pieces to learn, before those the teacher has are left out.
+        size: at most this many pieces are added; from the number of words if None.
         min_count: a piece must be made from pairs that occur this often.
 
     Raises:
@@ -46,10 +50,11 @@ def extended_tokenizer(
     old = _vocabulary(teacher)
     strings = count_strings(other())
     normalizer = _normalizer(teacher, kept_accents(strings))
-    learnt = _learn_pieces(teacher, count_words(strings, normalizer, teacher), size, min_count)
-    new = [piece for piece in learnt if piece not in old]
-    words = [word for word in count_words(count_strings(english()), teacher.normalizer, teacher) if word.isascii()]
-    new = _without_effect_on(words, teacher, old, new)
+    words = count_words(strings, normalizer, teacher)
+    size = size or _usual_size(words)
+    new = [piece for piece in _learn_pieces(teacher, words, round(SURPLUS * size), min_count) if piece not in old]
+    kept = [word for word in count_words(count_strings(english()), teacher.normalizer, teacher) if word.isascii()]
+    new = _most_used(words, teacher, old, _without_effect_on(kept, teacher, old, new), size)
     return _rebuilt(teacher, {**old, **{piece: len(old) + i for i, piece in enumerate(new)}}, normalizer)
 
 
@@ -76,13 +81,13 @@ def replaced_tokenizer(
 ) -> Tokenizer:
     """Return a tokenizer of the teacher's kind whose pieces are learnt from both sides; special tokens come first.
 
-    Arguments and errors are those of `extended_tokenizer`.
+    Arguments and errors are those of `extended_tokenizer`, but `size` is the number of pieces learnt.
     """
     old = _vocabulary(teacher)
     strings = count_strings(other())
     normalizer = _normalizer(teacher, kept_accents(strings))
     words = count_words(strings + count_strings(english()), normalizer, teacher)
-    learnt = _learn_pieces(teacher, words, size, min_count)
+    learnt = _learn_pieces(teacher, words, size or _usual_size(words), min_count)
     special = sorted(_special_tokens(teacher), key=old.__getitem__)
     pieces = special + [piece for piece in learnt if piece not in special]
     return _rebuilt(teacher, {piece: i for i, piece in enumerate(pieces)}, normalizer)
@@ -149,10 +154,12 @@ def _normalizer(teacher: Tokenizer, kept: list[str]) -> normalizers.Normalizer:
     return normalizers.Sequence([normalizers.NFD(), strip, normalizers.NFC(), bert])
 
 
-def _learn_pieces(teacher: Tokenizer, words: Mapping[str, int], size: int | None, min_count: int) -> list[str]:
+def _usual_size(words: Mapping[str, int]) -> int:
+    return min(30_000, max(1_000, round(PIECES_PER_WORD * sum(n >= 2 for n in words.values()))))
+
+
+def _learn_pieces(teacher: Tokenizer, words: Mapping[str, int], size: int, min_count: int) -> list[str]:
     """Return WordPiece pieces learnt from words and their counts, letters first, then the most useful ones."""
-    if size is None:
-        size = min(30_000, max(1_000, round(PIECES_PER_WORD * sum(n >= 2 for n in words.values()))))
     state = json.loads(teacher.to_str())["model"]
     prefix = state["continuing_subword_prefix"]
     trainer = trainers.WordPieceTrainer(
@@ -207,6 +214,52 @@ def _without_effect_on(words: Iterable[str], teacher: Tokenizer, old: dict[str, 
             return new
         new = [piece for piece in new if piece not in harmful]
         affected = still  # a word that is cut into old pieces stays so with fewer new ones
+
+
+def _most_used(
+    words: Mapping[str, int], teacher: Tokenizer, old: dict[str, int], new: list[str], size: int
+) -> list[str]:
+    """Return at most `size` of the new pieces, or all letters if these are more; the least used are left out.
+
+    They are left out in several rounds, because without a piece others are used more.
+    """
+    prefix = json.loads(teacher.to_str())["model"]["continuing_subword_prefix"]
+    while len(new) > size and (long := [piece for piece in new if len(piece.removeprefix(prefix)) > 1]):
+        model = _word_piece(teacher, {**old, **{piece: len(old) + i for i, piece in enumerate(new)}})
+        uses: Counter[str] = Counter()
+        for word, n in words.items():
+            for token in model.tokenize(word):
+                uses[token.value] += n
+        excess = len(new) - size
+        least = set(sorted(long, key=uses.__getitem__)[: excess if excess < size // 50 else -(-excess // 2)])
+        new = [piece for piece in new if piece not in least]
+    return new
+
+
+def spellings(teacher: Tokenizer, pieces: Iterable[str]) -> dict[str, list[int]]:
+    """Return the ids of the teacher's pieces that spell a piece in Latin letters, where it needs that and has them.
+
+    Those are pieces of two letters or more that stand inside words ("##пет": "##pet"): what a name is cut into.
+
+    Args:
+        teacher: a WordPiece tokenizer.
+        pieces: pieces of a vocabulary made for it.
+    """
+    state = json.loads(teacher.to_str())["model"]
+    prefix, unknown = state["continuing_subword_prefix"], state["unk_token"]
+    inner = {piece.removeprefix(prefix): i for piece, i in _vocabulary(teacher).items() if piece.startswith(prefix)}
+    # Without a prefix, a piece is cut as if it stood inside a word.
+    inner[unknown] = teacher.get_vocab_size()
+    model = models.WordPiece(inner, unk_token=unknown, continuing_subword_prefix="")
+    found = {}
+    for piece in pieces:
+        body = piece.removeprefix(prefix)
+        if piece.startswith(prefix) and len(body) > 1 and not body.isascii():
+            latin = "".join(filter(str.isalnum, teacher.normalizer.normalize_str(anyascii(body))))
+            tokens = model.tokenize(latin) if latin else []
+            if tokens and tokens[0].value != unknown:
+                found[piece] = [token.id for token in tokens]
+    return found
 
 
 def _word_piece(teacher: Tokenizer, vocabulary: dict[str, int]) -> models.WordPiece:

@@ -9,8 +9,10 @@ import click
 
 from distill import __version__
 from distill.cli.cache import cache
+from distill.cli.data import data
 from distill.cli.evaluate import evaluate_command
 from distill.cli.mine import mine
+from distill.cli.predict import predict
 from distill.cli.run import check, run, schema
 from distill.cli.suites import suites_command
 from distill.cli.sweep import sweep_command
@@ -19,6 +21,7 @@ from distill.cli.trim import trim
 from distill.errors import DistillError
 
 GOES_ON = {
+    "data": "; the same command goes on from here",
     "run": "; `--resume` goes on from the last checkpoint",
     "sweep": "; the same command goes on from here",
     "translate": "; the same command goes on from here",
@@ -60,10 +63,12 @@ for command in (
     check,
     evaluate_command,
     suites_command,
+    predict,
     sweep_command,
     translate,
     mine,
     trim,
+    data,
     schema,
     cache,
 ):

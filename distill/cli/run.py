@@ -101,12 +101,14 @@ def show_outcome(outcome: Outcome) -> None:
     from distill.card import usage
     from distill.corpora_report import cleaning_table, corpora_table
     from distill.pipeline import columns
-    from distill.report import score_table
+    from distill.report import dev_table, score_table
 
     console = Console()
     if outcome.corpora:
         show(corpora_table(outcome.corpora))
         show(cleaning_table(outcome.corpora))
+    if outcome.dev:
+        show(dev_table(outcome.dev, outcome.weights_from))
     show(score_table(outcome.scores, columns(outcome.scores)))
     for name, value in outcome.facts.items():
         console.print(f"{name}: {value}", highlight=False, soft_wrap=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from distill.cleaning import RowRule, Texts, applied, flags, repair
+from distill.cleaning import VERSION, RowRule, Texts, applied, flags, repair
 from distill.cleaning.repair import REPAIRS
 from distill.corpora.cache import CachedRows, cached_rows
 from distill.corpora.corpus import MAX_EXAMPLES, Tally
@@ -32,9 +32,6 @@ from distill.recipe.cleaning import CleaningSection, Rule
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-VERSION = 1
-"""To be raised when a repair or rule does something else than before: what is stored is then made again."""
 
 ROWS_PER_PROCESS = 20_000
 """Fewer rows are not worth starting a process for."""

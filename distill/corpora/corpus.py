@@ -96,7 +96,7 @@ class Corpus:
     @property
     def label(self) -> str:
         """Name and languages, for messages and logs; no two corpora of a recipe have the same."""
-        return f"{self.name} {self.languages}" + " without negatives" * self.split_off
+        return f"{self.name} {self.languages}" + "/pairs" * self.split_off
 
     def digest(self) -> str:
         """Return a hash of the rows to train on and held out, in their order."""

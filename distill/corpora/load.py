@@ -6,7 +6,7 @@ Which rows train is an array of row numbers: nothing is copied to drop or hold o
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,9 @@ DEV_ROWS = 300
 DEV_SHARE = 0.02
 
 
-def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
+def load_corpora(
+    recipe: Recipe, held_out: SentenceFilter, done: Callable[[Corpus], None] = lambda corpus: None
+) -> list[Corpus]:
     """Return the corpora of a recipe, one per name and language, cleaned, sentences of `held_out` removed.
 
     Near-duplicates of them are removed too unless the recipe keeps them (`evaluation.near_duplicates`). Triplets
@@ -42,11 +44,16 @@ def load_corpora(recipe: Recipe, held_out: SentenceFilter) -> list[Corpus]:
         DataError: a source is missing, empty or malformed.
     """
     remove_near = recipe.evaluation.near_duplicates == "remove"
-    return load_sections(recipe.corpora, recipe.cleaning, held_out, remove_near=remove_near)
+    return load_sections(recipe.corpora, recipe.cleaning, held_out, remove_near=remove_near, done=done)
 
 
 def load_sections(
-    sections: Mapping[str, CorpusSection], cleaning: CleaningSection, held_out: SentenceFilter, *, remove_near: bool
+    sections: Mapping[str, CorpusSection],
+    cleaning: CleaningSection,
+    held_out: SentenceFilter,
+    *,
+    remove_near: bool,
+    done: Callable[[Corpus], None] = lambda corpus: None,
 ) -> list[Corpus]:
     """Return the corpora of some sections; see `load_corpora`.
 
@@ -55,12 +62,14 @@ def load_sections(
         cleaning: what is repaired and dropped where a section does not say.
         held_out: sentences that are removed.
         remove_near: whether near-duplicates of them are, too.
+        done: called with each corpus when it is read and cleaned by itself, not yet compared with others or split.
     """
-    drafts = [
-        _draft(name, section, language, merged(cleaning, section.cleaning), held_out, remove_near)
-        for name, section in sections.items()
-        for language in section.languages
-    ]
+    drafts = []
+    for name, section in sections.items():
+        for language in section.languages:
+            own = merged(cleaning, section.cleaning)
+            drafts.append(_draft(name, section, language, own, held_out, remove_near))
+            done(drafts[-1].corpus)
     drop_across(drafts)
     corpora = [corpus for draft in drafts for corpus in _split(draft)]
     _keep_dev_apart(corpora)

@@ -18,6 +18,9 @@ from distill.corpora.readers import ROWS_PER_BATCH
 from distill.files import disk_errors, write_atomically
 from distill.store import Keys, text_keys
 
+VERSION = 1
+"""To be raised when what is stored would be another: it is then computed again."""
+
 
 @dataclass(frozen=True)
 class KnownTexts:
@@ -40,7 +43,7 @@ class KnownTexts:
 
 def known_texts(found: CachedRows, columns: Sequence[str], held_out: SentenceFilter) -> KnownTexts:
     """Return what is known of the texts of some rows; it is stored beside them."""
-    digest = hashlib.sha256(" ".join(columns).encode()).hexdigest()[:12]
+    digest = _digest(columns)
     keys = _stored(found, f"keys-{digest}", lambda: _keys(found, columns))
     held = _stored(found, f"held-out-{digest}-{held_out.digest()}", lambda: _held_out(found, columns, held_out))
     return KnownTexts(
@@ -50,9 +53,12 @@ def known_texts(found: CachedRows, columns: Sequence[str], held_out: SentenceFil
 
 def stored_sketches(found: CachedRows, columns: Sequence[str]) -> Sketches:
     """Return what near-duplicates of rows are found by; it is stored beside them."""
-    digest = hashlib.sha256(" ".join(columns).encode()).hexdigest()[:12]
-    made = _stored(found, f"sketches-{digest}", lambda: vars(_sketches(found, columns)))
+    made = _stored(found, f"sketches-{_digest(columns)}", lambda: vars(_sketches(found, columns)))
     return Sketches(**made)
+
+
+def _digest(columns: Sequence[str]) -> str:
+    return hashlib.sha256(f"{VERSION} {' '.join(columns)}".encode()).hexdigest()[:12]
 
 
 def _sketches(found: CachedRows, columns: Sequence[str]) -> Sketches:

@@ -67,7 +67,8 @@ class DataSet:
     def names(self) -> tuple[str, ...]:
         """What weights may call it, the most special first."""
         corpus, _, language = self.label.rpartition(" ")
-        return (*part_names(corpus, language.removeprefix("en-")), corpus, self.objective)
+        language = language.removeprefix("en-").partition("/")[0]  # of pairs split off from triplets
+        return (*part_names(corpus, language), corpus, self.objective)
 
 
 def data_sets(streams: Mapping[str, Stream]) -> list[DataSet]:

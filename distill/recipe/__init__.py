@@ -17,7 +17,7 @@ from distill.recipe.models import (
     TrimmingSection,
     VocabularySection,
 )
-from distill.recipe.objectives import MseObjective
+from distill.recipe.objectives import MseObjective, Objective
 from distill.recipe.recipe import Recipe
 from distill.recipe.training import EarlyStopping, LearningRate, TrainingSection
 
@@ -30,6 +30,7 @@ __all__ = [
     "LearningRate",
     "MixtureSection",
     "MseObjective",
+    "Objective",
     "PretrainedStudent",
     "Recipe",
     "StaticFit",

@@ -87,7 +87,7 @@ def _explain(error: ErrorDetails, document: Document, root: type[Section]) -> Re
 def _unknown_key(error: ErrorDetails, document: Document, root: type[Section]) -> RecipeError:
     *parents, name = error["loc"]
     section = _locate(parents, root)
-    known = sorted(section.annotation.model_fields)
+    known = sorted(_fields(section.annotation))
     hint = nearest(str(name), known)
     elsewhere = [place for key, place in _all_keys(root, "the top level") if key == name]
     if elsewhere:
@@ -171,8 +171,8 @@ def _locate(loc: Sequence[str | int], root: type[Section]) -> _Place:
         sections = _sections(place.annotation)
         if len(sections) > 1 and (chosen := [s for s in sections if part in _tags(s)]):
             place = _Place(place.key, chosen[0], place.field)
-        elif sections and part in sections[0].model_fields:
-            info = sections[0].model_fields[str(part)]
+        elif sections and part in (fields := _fields(sections[0])):
+            info = fields[str(part)]
             place = _Place((*place.key, part), info.annotation, info)
         else:  # a name in a mapping, or a number in a list
             place = _Place((*place.key, part), _item_annotation(place.annotation), place.field)
@@ -189,6 +189,11 @@ def _sections(annotation: Any) -> list[type[Section]]:
     if origin in (typing.Union, types.UnionType):
         return [section for member in typing.get_args(annotation) for section in _sections(member)]
     return []
+
+
+def _fields(section: type[Section]) -> dict[str, FieldInfo]:
+    """Return the fields of a section by their names in a recipe."""
+    return {info.alias or name: info for name, info in section.model_fields.items()}
 
 
 def _item_annotation(annotation: Any) -> Any:
@@ -218,7 +223,7 @@ def _literals(annotation: Any) -> list[str]:
 
 def _all_keys(section: type[Section], place: str) -> Iterator[tuple[str, str]]:
     """Yield every key that a recipe can have and the section it belongs to."""
-    for name, field in section.model_fields.items():
+    for name, field in _fields(section).items():
         yield name, place
         annotation = field.annotation
         path = name if place == "the top level" else f"{place}.{name}"

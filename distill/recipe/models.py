@@ -54,17 +54,17 @@ class VocabularySection(Section):
     )
     size: PositiveInt | None = Field(
         None,
-        description="Pieces to learn from the non-English side (extend) or both sides (replace). "
+        description="At most this many pieces are added (extend), or learnt from both sides (replace). "
         "If absent, chosen from the amount of text.",
     )
     min_count: PositiveInt = Field(2, description="A piece is kept if it occurs at least this often.")
 
 
 class AlignmentSection(Section):
-    """How the rows of new pieces are started from the teacher's (IBM model 1, Brown et al. 1993)."""
+    """How the rows of new pieces are started from the teacher's (IBM model 1, both directions in agreement)."""
 
-    rounds: PositiveInt = Field(6, description="Rounds of expectation maximisation in each direction.")
-    max_pairs: PositiveInt = Field(200_000, description="At most this many sentence pairs are aligned.")
+    rounds: PositiveInt = Field(6, description="Rounds of expectation maximisation.")
+    max_pairs: PositiveInt = Field(200_000, description="At most this many sentence pairs are aligned and fitted.")
 
 
 class StaticVocabulary(Section):

@@ -9,13 +9,12 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from distill.errors import nearest
 from distill.recipe.cleaning import Cleaning, CleaningSection
 from distill.recipe.corpora import CorpusSection
 from distill.recipe.evaluation import EvaluationSection
 from distill.recipe.mixture import MixtureSection, WeightedSampling, check_names, pairs_of
 from distill.recipe.models import StudentSection, TeacherSection
-from distill.recipe.objectives import MseObjective
+from distill.recipe.objectives import MseObjective, Objective, check_objectives, corpora_of_objective
 from distill.recipe.section import Section
 from distill.recipe.training import TrainingSection
 from distill.recipe.values import Count, MisfitError, is_path
@@ -41,7 +40,7 @@ class Recipe(Section):
         CleaningSection(),
         description="What is repaired and dropped in all corpora: default, strict or off, or single rules.",
     )
-    objectives: dict[str, MseObjective] = Field(
+    objectives: dict[str, Objective] = Field(
         {"mse": MseObjective()}, min_length=1, description="Name → what is trained on which corpora."
     )
     mixture: MixtureSection = MixtureSection()
@@ -49,28 +48,8 @@ class Recipe(Section):
     evaluation: EvaluationSection = EvaluationSection()
 
     @model_validator(mode="after")
-    def _objectives_name_corpora(self) -> Recipe:
-        for name, objective in self.objectives.items():
-            for place, corpus in enumerate(objective.corpora or ()):
-                if corpus not in self.corpora:
-                    raise MisfitError(
-                        ("objectives", name, "corpora", place),
-                        f"no corpus {corpus!r}",
-                        expected=f"one of {', '.join(self.corpora)}",
-                        hint=nearest(corpus, self.corpora),
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _corpora_have_objectives(self) -> Recipe:
-        used = {name for objective in self.objectives.values() for name in objective.corpora or self.corpora}
-        for name in self.corpora:
-            if name not in used:
-                raise MisfitError(
-                    ("corpora", name),
-                    "no objective trains on it",
-                    hint="add it to the corpora of an objective, or remove it",
-                )
+    def _objectives_fit_corpora(self) -> Recipe:
+        check_objectives(self.objectives, self.corpora)
         return self
 
     @model_validator(mode="after")
@@ -91,7 +70,17 @@ class Recipe(Section):
                 f"found {training.micro_batch_size}",
                 expected=f"at most training.batch_size, {training.batch_size}",
             )
-        if training.early_stopping and all(corpus.dev_rows == 0 for corpus in self.corpora.values()):
+        if training.select_by == "scores" and not (self.evaluation.every and self.evaluation.suites):
+            raise MisfitError(
+                ("training", "select_by"),
+                "'scores', but none are computed while training",
+                expected="evaluation.every and evaluation.suites",
+            )
+        if (
+            training.select_by == "loss"
+            and training.early_stopping
+            and all(corpus.dev_rows == 0 for corpus in self.corpora.values())
+        ):
             raise MisfitError(
                 ("training", "early_stopping"),
                 "needs dev rows, but every corpus has dev_rows: 0",
@@ -111,7 +100,7 @@ class Recipe(Section):
 
     @property
     def _corpora_of_objectives(self) -> dict[str, tuple[str, ...]]:
-        return {name: objective.corpora or tuple(self.corpora) for name, objective in self.objectives.items()}
+        return {name: corpora_of_objective(objective, self.corpora) for name, objective in self.objectives.items()}
 
     def mixture_with_weights(self) -> MixtureSection:
         """Return the mixture with the weights of its files in it.
@@ -135,6 +124,7 @@ class Recipe(Section):
         """Return all that decides the result: everything but where files lie and who is told."""
         content = self.model_dump(
             mode="json",
+            by_alias=True,
             exclude={"runs": True, "data_root": True, "license": True, "training": {"trackers", "keep_checkpoints"}},
         )
         content["mixture"] = self.mixture_with_weights().model_dump(mode="json")

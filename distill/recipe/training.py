@@ -11,10 +11,11 @@ from distill.recipe.values import Count, MisfitError, NotNegative, OneOrMore, Po
 
 
 class LearningRate(Section):
-    """Peak learning rates; a plain number in the recipe sets both."""
+    """Peak learning rates; a plain number in the recipe sets those of the student."""
 
     body: Positive
     embeddings: Positive
+    heads: Positive = Field(1e-3, description="Of classification heads and learnable scales, which start from nothing.")
 
 
 def _both_rates(value: Any) -> Any:
@@ -32,7 +33,7 @@ def _rising(lengths: tuple[int, ...] | None) -> tuple[int, ...] | None:
 
 
 class EarlyStopping(Section):
-    """Stop when the mean dev loss has not improved for some evaluations."""
+    """Stop when what `select_by` names has not improved for some evaluations."""
 
     patience: PositiveInt = Field(description="Evaluations without improvement before training stops.")
     min_delta: NotNegative = Field(0.0, description="Smallest change that counts as improvement.")
@@ -54,7 +55,7 @@ class TrainingSection(Section):
         "few shapes; to the longest of a few inputs if absent.",
     )
     learning_rate: Annotated[LearningRate, OneNumber] = Field(
-        LearningRate(body=2e-5, embeddings=2e-5), description="One number, or {body: …, embeddings: …}."
+        LearningRate(body=2e-5, embeddings=2e-5), description="One number, or {body: …, embeddings: …, heads: …}."
     )
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="Decay after the warm-up.")
     warmup: Share = Field(0.06, description="Share of the steps in which the learning rate rises from 0.")
@@ -71,7 +72,12 @@ class TrainingSection(Section):
     checkpoint_every: PositiveInt | None = Field(None, description="Steps between checkpoints; ten a run if absent.")
     keep_checkpoints: PositiveInt = Field(2, description="Newest checkpoints kept; the best is always kept.")
     select: Literal["best", "last"] = Field(
-        "best", description="Which weights become the model: lowest dev loss or last."
+        "best", description="Which weights become the model: the best by `select_by`, or the last."
+    )
+    select_by: Literal["loss", "scores"] = Field(
+        "loss",
+        description="loss: the lowest mean of all sets' dev losses, each times its objective's weight; scores: the "
+        "highest mean of all test sets' scores, computed every `evaluation.every` steps.",
     )
     early_stopping: EarlyStopping | None = None
     trackers: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], OneOrMore] = Field(

@@ -29,7 +29,7 @@ from distill.recipe import Recipe, StaticStudent
 from distill.reduction import principal_components
 from distill.ridge import Matrix, ridge_regression
 from distill.student import build_student
-from distill.teacher import Teacher, embed, load_teacher, project
+from distill.teacher import Teacher, embed, english_columns, load_teacher, project
 from distill.testsets import TestSet, load_suites, sentences_by_suite
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -71,7 +71,7 @@ def load(language: str) -> Parts:
     sets = [found for found in load_suites(SUITES, None, None) if found.pair in own]
     corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
     teacher = load_teacher(recipe.teacher, torch.device("cpu"))
-    embed(teacher, corpora)
+    embed(teacher, corpora, english_columns)
     teacher.store.reload()
     return Parts(teacher, corpora, sets)
 

@@ -25,10 +25,11 @@ from sentence_transformers import SentenceTransformer, SentenceTransformerTraine
 from sentence_transformers.sentence_transformer.losses import MSELoss
 
 from distill.encode import best_precision, speed_up
+from distill.gradients import TrainingData, ZeroVectors
 from distill.pipeline import training_data
 from distill.rundir import RunDirectory
 from distill.student import build_student
-from distill.train import Trainer, TrainingData, ZeroVectors
+from distill.train import Trainer
 
 BATCH = 128
 STEPS = {"stock fp32": 8, "stock bf16": 12, "distill": 24}

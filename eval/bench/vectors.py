@@ -13,7 +13,7 @@ from common import PAIRS, finish, load, recipe, spread, start
 from distill.corpora import Corpus
 from distill.encode import encode
 from distill.store import Rows, VectorStore
-from distill.teacher import embed
+from distill.teacher import embed, english_columns
 
 SENTENCES = 20_000
 SAMPLE = 4_000
@@ -47,7 +47,7 @@ def main() -> None:
         speed_up(teacher.model)
         teacher.store = VectorStore({**identity, "round": number})
         began = time.perf_counter()
-        embed(teacher, corpora)
+        embed(teacher, corpora, english_columns)
         first.append(len(texts) / (time.perf_counter() - began))
         began = time.perf_counter()
         store = VectorStore({**identity, "round": number})

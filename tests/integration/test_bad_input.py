@@ -103,7 +103,7 @@ def _append(content: bytes) -> Callable[[Path], None]:
             lambda folder: (folder / "train.tsv").write_text("english\tnon_english\n"),
             ["no rows in ", "at least one row"],
         ),
-        (_append(b"bl\xe5\tbl\xe5\n"), ["train.tsv:202: not UTF-8: byte 0xe5 at column 3", "max_malformed"]),
+        (_append(b"bl\xe5\tbl\xe5\n" * 3), ["train.tsv:202: not UTF-8: byte 0xe5 at column 3", "max_malformed"]),
         (_corrupt_parquet, ["train.parquet: not a readable parquet file", "get it again"]),
     ],
     ids=["empty file", "no rows", "broken UTF-8", "corrupt parquet"],

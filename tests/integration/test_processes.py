@@ -102,11 +102,36 @@ def test_two_processes_train_as_one(
         assert weights[name].numpy() == pytest.approx(tensor.numpy(), abs=2e-4), name
 
 
+def test_two_processes_train_as_one_by_losses_of_all_kinds(
+    write_recipe: Callable[..., Path],
+    mixed_sections: dict[str, Any],
+    tmp_path: Path,
+    distill: CommandServer,
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
+    training = {**TRAINING, "max_steps": 16, "learning_rate": 1e-4}
+    recipe = write_recipe(training=training, evaluation={"suites": []}, **mixed_sections)
+    assert distill.run("run", recipe, "--set", "name=one").code == 0
+    two = start(*LAUNCHERS["distill run --processes"], recipe, "--set", "name=two")
+    _, errors = two.communicate()
+    assert two.returncode == 0, errors
+    one, two = (tmp_path / "runs" / name for name in ("one", "two"))
+    assert [entry[:2] for entry in losses(two)] == [entry[:2] for entry in losses(one)]
+    assert [entry[2] for entry in losses(two)] == pytest.approx([entry[2] for entry in losses(one)], rel=1e-3)
+    for name in ("model.safetensors", "heads/topic.safetensors"):
+        weights, expected = (load_file(run / "model" / name) for run in (two, one))
+        for part, tensor in expected.items():
+            assert weights[part].numpy() == pytest.approx(tensor.numpy(), abs=2e-4), part
+    scales, expected = (json.loads((run / "model" / "heads.json").read_text())["scales"] for run in (two, one))
+    assert scales == pytest.approx(expected, abs=1e-3)
+    assert scales["contrastive"] != 10
+
+
 def test_an_error_of_all_processes_is_shown_once(
     write_recipe: Callable[..., Path], tsv_corpus: Path, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
     with (tsv_corpus / "en-uk" / "train.tsv").open("a") as file:
-        file.write("only one field\n")
+        file.write("only one field\n" * 3)
     process = start(*LAUNCHERS["distill run --processes"], write_recipe(training=TRAINING))
     output, errors = process.communicate()
     assert process.returncode == 2

@@ -100,6 +100,21 @@ def test_a_killed_run_ends_as_if_never_killed(
     assert_same_outcome(runs / "killed", runs / "whole")
 
 
+def test_a_killed_run_with_heads_ends_as_if_never_killed(
+    distill: CommandServer, write_recipe: Callable[..., Path], mixed_sections: dict[str, Any], runs: Path
+) -> None:
+    training = {**TRAINING, "dropout": 0.1, "batch_size": 12, "micro_batch_size": 5}
+    recipe = write_recipe(training=training, evaluation={"suites": []}, **mixed_sections)
+    assert distill.run("run", recipe, "--set", "name=whole").code == 0
+    for moment in ("a checkpoint is whole but has no name", "the best weights have just gone", "the model is written"):
+        ended = distill.run("run", recipe, "--set", "name=killed", "--resume", kill_at=MOMENTS[moment])
+        assert ended.code == -9, ended.errors
+    assert distill.run("run", recipe, "--set", "name=killed", "--resume").code == 0
+    assert_same_outcome(runs / "killed", runs / "whole")
+    for name in ("heads.json", "heads/topic.safetensors"):
+        assert (runs / "killed/model" / name).read_bytes() == (runs / "whole/model" / name).read_bytes()
+
+
 @pytest.mark.parametrize("damaged", [1, 2])
 def test_damaged_checkpoints_are_passed_over(damaged: int, distill: CommandServer, recipe: Path, runs: Path) -> None:
     assert distill.run("run", recipe, "--set", "name=whole").code == 0

@@ -15,12 +15,13 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from distill.corpora import SentenceFilter, load_corpora
+from distill.objectives import Heads
 from distill.optimizer import learning_rate_factor, make_optimizer
 from distill.pipeline import training_data
 from distill.recipe import Recipe, TrainingSection, load_recipe
 from distill.rundir import RunDirectory
 from distill.student import build_student
-from distill.teacher import embed, load_teacher
+from distill.teacher import embed, english_columns, load_teacher
 from distill.train import Trainer, TrainingResult
 
 CPU = torch.device("cpu")
@@ -34,13 +35,13 @@ def make_trainer(write_recipe: Callable[..., Path]) -> Iterator[Callable[..., Tr
     def make(*, english_share: float = 1.0, **training: Any) -> Trainer:
         AcceleratorState._reset_state(reset_partial_state=True)
         base = {"batch_size": 16, "max_steps": 6, "learning_rate": 1e-3, "precision": "fp32", "trackers": []}
-        objectives = {"translations": {"english_share": english_share}}
+        objectives = {"translations": {"loss": "mse", "english_share": english_share}}
         path = write_recipe(training={**base, **training}, objectives=objectives)
         recipe: Recipe = load_recipe(path)
         torch.manual_seed(recipe.seed)
         accelerator = Accelerator(cpu=True)
         teacher, corpora = load_teacher(recipe.teacher, CPU), load_corpora(recipe, SentenceFilter())
-        embed(teacher, corpora)
+        embed(teacher, corpora, english_columns)
         student = build_student(recipe.student, teacher, corpora, CPU)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)
         runs.append(RunDirectory.open(recipe.model_copy(update={"name": f"small-{len(runs)}"})))
@@ -78,9 +79,9 @@ def test_the_loss_falls_and_equals_the_naive_one_at_first(make_trainer: Callable
     with torch.no_grad():
         total = 0.0
         for row in step.rows:
-            target = torch.from_numpy(trainer.data.vectors.read(data.target[[row]]))
-            for side in (data.english, data.other):
-                ids = torch.from_numpy(trainer.data.tokens.read(side[[row]])[0]).long()[None]
+            target = torch.from_numpy(trainer.data.vectors.read(data.target[[row], 0]))
+            for side in (0, 1):
+                ids = torch.from_numpy(trainer.data.tokens.read(data.texts[[row], side])[0]).long()[None]
                 vector = student({"input_ids": ids, "attention_mask": torch.ones_like(ids)})["sentence_embedding"]
                 total += float((vector - target).square().sum())
     trainer.train()
@@ -97,8 +98,8 @@ def test_english_is_encoded_only_in_its_share_of_the_steps(make_trainer: Callabl
         _, rows, tokens[share], _ = trainer.train_step(step)
         assert (step.english, rows) == (share == 1.0, 16)
         data, lengths = trainer.data.train["translations"], trainer.data.tokens.lengths
-        sides = [data.other[step.rows], data.english[step.rows]] if step.english else [data.other[step.rows]]
-        assert tokens[share] == int(lengths(np.unique(np.concatenate(sides))).sum())
+        sides = data.texts[step.rows][:, 0 if step.english else 1 :]
+        assert tokens[share] == int(lengths(np.unique(sides)).sum())
     assert tokens[1.0] > tokens[0.0]
 
 
@@ -151,7 +152,7 @@ def test_learning_rate_factors() -> None:
 def test_embeddings_and_body_have_learning_rates_of_their_own(make_trainer: Callable[..., Trainer]) -> None:
     trainer = make_trainer()
     student = trainer.accelerator.unwrap_model(trainer.encoder).student
-    optimizer = make_optimizer(student, section(learning_rate={"body": 1e-4, "embeddings": 1e-2}))
+    optimizer = make_optimizer(student, section(learning_rate={"body": 1e-4, "embeddings": 1e-2}), Heads({}, {}))
     body, embeddings = optimizer.param_groups
     assert (body["lr"], embeddings["lr"]) == (1e-4, 1e-2)
     assert [p.shape for p in embeddings["params"]] == [student[0].model.get_input_embeddings().weight.shape]

@@ -13,12 +13,13 @@ from accelerate.state import AcceleratorState
 
 from distill.corpora import SentenceFilter, load_corpora
 from distill.errors import RunError
+from distill.gradients import TOKENS_PER_CHUNK
 from distill.pipeline import training_data
 from distill.recipe import load_recipe
 from distill.rundir import RunDirectory
 from distill.student import build_student
-from distill.teacher import embed, load_teacher
-from distill.train import TOKENS_PER_CHUNK, Trainer
+from distill.teacher import embed, english_columns, load_teacher
+from distill.train import Trainer
 
 CPU = torch.device("cpu")
 
@@ -34,7 +35,7 @@ def make_trainer(write_recipe: Callable[..., Path]) -> Iterator[Callable[..., Tr
         recipe = load_recipe(write_recipe(mixture=mixture, training={**base, **training}))
         torch.manual_seed(recipe.seed)
         teacher, corpora = load_teacher(recipe.teacher, CPU), load_corpora(recipe, SentenceFilter())
-        embed(teacher, corpora)
+        embed(teacher, corpora, english_columns)
         student = build_student(recipe.student, teacher, corpora, CPU)
         accelerator = Accelerator(cpu=True)
         data = training_data(recipe, teacher, teacher.store, student, corpora, accelerator)

@@ -31,8 +31,14 @@ def load(folder: Path, files: dict[str, list[tuple[str, ...]]], **options: Any) 
     return load_sections(folder, corpora, **options)
 
 
+OBJECTIVES = {"pairs": "contrastive", "triplets": "contrastive", "scored": "scored", "labelled": "classification"}
+
+
 def load_sections(folder: Path, corpora: dict[str, Any], **options: Any) -> list[Corpus]:
     document = {"name": "x", "teacher": {"model": "a/b"}, "student": {"kind": "transplant"}, "corpora": corpora}
+    kinds = {section.get("rows") for section in corpora.values()} & OBJECTIVES.keys()
+    if kinds:
+        document["objectives"] = {OBJECTIVES[kind]: {"loss": OBJECTIVES[kind]} for kind in kinds}
     (folder / "recipe.yaml").write_text(json.dumps({**document, **options}))
     return load_corpora(load_recipe(folder / "recipe.yaml"), SentenceFilter())
 
@@ -69,7 +75,8 @@ def test_a_dropped_row_counts_for_one_rule_and_is_shown(tmp_path: Path) -> None:
     assert corpus.cleaning.dropped["copies"].examples == (copy,)
     assert corpus.counts["cleaned out"] == 3
     assert sum(corpus.counts.values()) == 2 * corpus.counts["read"]
-    assert "copies: the translation is the English text, or nearly | 1 |" in cleaning_markdown([corpus], examples=False)
+    line = "| a | en-uk | dropped | copies | 1 | the translation is the English text, or nearly |"
+    assert line in cleaning_markdown([corpus], examples=False).splitlines()
     assert copy[0] in cleaning_markdown([corpus], examples=True)
     assert cleaning_dict([corpus])["a en-uk"]["dropped"]["empty"] == {"count": 1, "examples": (("Where is he?", ""),)}
 
@@ -217,3 +224,44 @@ def test_texts_of_one_language_are_cleaned_by_the_rules_for_one(tmp_path: Path) 
     (corpus,) = load_sections(tmp_path, {"topics": section})
     assert rows_of(corpus) == [(text,) for text in texts[:2]]
     assert dropped(corpus) == {"empty": 1, "script": 1}
+
+
+KINDS = {
+    "pairs": ("anchor", "positive"),
+    "triplets": ("anchor", "positive", "negative"),
+    "scored": ("sentence1", "sentence2"),
+    "labelled": ("text",),
+}
+
+
+@pytest.mark.parametrize(("kind", "parts"), KINDS.items())
+def test_dev_rows_of_any_kind_share_no_text_with_training(tmp_path: Path, kind: str, parts: tuple[str, ...]) -> None:
+    """Each text stands in two rows, in different columns where there are several; negatives may be shared."""
+    rows = [
+        {part: f"Setning nummer {(n + place * 7) % 40}." for place, part in enumerate(parts)} for n in range(40)
+    ] + [
+        {part: f"Setning nummer {(n + place * 11) % 40}." for place, part in enumerate(parts)} for n in range(0, 40, 2)
+    ]
+    write_json_lines(tmp_path / "a.jsonl", [{**row, "score": n, "label": n % 3} for n, row in enumerate(rows)])
+    section = {"files": "a.jsonl", "rows": kind, "languages": "nb", "dev_rows": 4, "max_rows": 50}
+    corpora = load_sections(tmp_path, {"a": section, "b": {**section, "max_rows": 30}}, cleaning="off")
+
+    def texts(split: str) -> set[str]:
+        compared = [column for column in parts if column != "negative"]
+        return {text for c in corpora for column in compared for text in c.texts(column, getattr(c, split))}
+
+    assert not texts("dev") & texts("train")
+    for corpus, most in zip(corpora, (50, 30), strict=True):
+        assert len(corpus.dev) == 4
+        assert corpus.counts["shared with dev"] + len(corpus.train) + len(corpus.dev) <= most
+        assert sum(corpus.counts.values()) == 2 * corpus.counts["read"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_max_rows_are_spread_over_rows_of_any_kind(tmp_path: Path, kind: str) -> None:
+    rows = [{part: f"Setning {part} nummer {n}." for part in KINDS[kind]} for n in range(100)]
+    write_json_lines(tmp_path / "a.jsonl", [{**row, "score": n, "label": "x"} for n, row in enumerate(rows)])
+    section = {"files": "a.jsonl", "rows": kind, "languages": "nb", "dev_rows": 0, "max_rows": 4}
+    (corpus,) = load_sections(tmp_path, {"a": section}, cleaning="off")
+    assert corpus.train.tolist() == [0, 33, 66, 99]
+    assert corpus.counts["left over"] == 96

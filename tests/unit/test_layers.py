@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
-    ["errors", "progress", "attention"],
+    ["errors", "progress", "attention", "pictures"],
     ["files", "languages", "encode", "duplicates", "scripts", "identify"],
     ["recipe"],
     [
@@ -26,16 +26,16 @@ RANKS = [
         "ridge",
     ],
     ["cleaning"],
-    ["named_models", "vectors", "reduction", "neighbours", "uncertainty", "launch", "optimizer"],
+    ["rows", "named_models", "vectors", "reduction", "neighbours", "uncertainty", "launch", "optimizer"],
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
     ["static"],
-    ["tokens", "student", "compare", "mteb_scores", "mining"],
+    ["tokens", "student", "gradients", "compare", "mteb_scores", "mining", "corpora_stats"],
     ["report", "corpora_report"],
-    ["train", "card", "scoring"],
+    ["train", "card", "scoring", "corpora_page"],
     ["pipeline"],
-    ["plan", "sweep"],
+    ["plan", "sweep", "prepare"],
     ["cli"],
 ]
 RANK = {name: number for number, names in enumerate(RANKS) for name in names}

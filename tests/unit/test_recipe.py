@@ -145,11 +145,16 @@ def changed(old: str, new: str) -> str:
         ("[everyday]", "[everyday]\n  pairs: [en+uk]", "18: evaluation.pairs.0", "not a language pair … en-uk"),
         (
             "name: small",
-            "name: small\nobjectives: {a: {corpora: [smal]}}",
+            "name: small\nobjectives: {a: {loss: mse, corpora: [smal]}}",
             "2: objectives.a.corpora.0",
             "no corpus 'smal'",
         ),
-        ("name: small", "name: small\nobjectives: {a: {corpora: []}}", "2: objectives.a.corpora", "at least 1 item"),
+        (
+            "name: small",
+            "name: small\nobjectives: {a: {loss: mse, corpora: []}}",
+            "2: objectives.a.corpora",
+            "at least 1 item",
+        ),
     ],
 )
 def test_a_mistake_is_reported_with_line_and_key(path: Path, old: str, new: str, place: str, says: str) -> None:
@@ -167,9 +172,22 @@ def test_early_stopping_needs_dev_rows(path: Path) -> None:
 
 def test_a_corpus_that_no_objective_trains_on_is_a_mistake(path: Path) -> None:
     text = changed(
-        "training:", "  more: {bundled: everyday, languages: [sv]}\nobjectives: {mse: {corpora: [small]}}\ntraining:"
+        "training:",
+        "  more: {bundled: everyday, languages: [sv]}\nobjectives: {mse: {loss: mse, corpora: [small]}}\ntraining:",
     )
     assert error_of(path, text).where.endswith(":12: corpora.more")
+
+
+def test_the_teacher_reads_english_or_parallel_rows(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("anchor\tpositive\na\tb\n")
+    pairs = f"  pairs: {{files: {tmp_path / 'pairs.tsv'}, rows: pairs, languages: [nb]}}\n"
+    objectives = "objectives: {a: {loss: mse}, b: {loss: similarity, corpora: [pairs]}}\n"
+    error = error_of(path, changed("training:", f"{pairs}{objectives}training:"))
+    assert error.where.endswith("objectives.b.corpora.0")
+    assert "is in nb, which the teacher does not read" in error.found
+    taken = "objectives: {a: {loss: mse}, b: {loss: contrastive}}\n"
+    path.write_text(changed("training:", f"{pairs}{taken}training:"), encoding="utf-8")
+    assert load_recipe(path).objectives["b"].corpora is None
 
 
 def test_all_mistakes_are_reported_at_once(path: Path) -> None:

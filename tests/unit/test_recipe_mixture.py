@@ -23,8 +23,8 @@ FULL: dict[str, Any] = {
         "stackexchange_title_body": {"bundled": "everyday", "languages": ["nb"]},
     },
     "objectives": {
-        "translations": {"corpora": ["talks"]},
-        "pairs": {"corpora": ["gooaq_pairs", "stackexchange_title_body"]},
+        "translations": {"loss": "mse", "corpora": ["talks"]},
+        "pairs": {"loss": "mse", "corpora": ["gooaq_pairs", "stackexchange_title_body"]},
     },
 }
 CONFIG = [
@@ -186,7 +186,7 @@ def test_files_belong_to_the_corpus_of_their_name_folder_or_files(tmp_path: Path
         {"name": "data/two.tsv", "weight": 4.5},
     ]
     mixture = weights_file(tmp_path, entries)
-    recipe = load_recipe(write(tmp_path, mixture, corpora=corpora, objectives={"all": {}}))
+    recipe = load_recipe(write(tmp_path, mixture, corpora=corpora, objectives={"all": {"loss": "mse"}}))
     assert weights_of(recipe.mixture_with_weights()) == {"a/b": 1, "b": 2, "own": 7.5}
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from distill.evaluate import Score
-from distill.report import score_markdown, score_table
+from distill.report import dev_markdown, dev_table, score_markdown, score_table
 from distill.uncertainty import interval
 
 MODELS = ("teacher", "untrained", "student")
@@ -109,3 +109,14 @@ def test_the_markdown_table_has_a_column_for_each_model_and_a_dash_for_what_is_m
     lines = [line for line in score_markdown(SCORES, MODELS).splitlines() if line.startswith("|")]
     assert all(line.count("|") == 7 for line in lines)
     assert "| distance² | everyday | en-uk | – | 0.684 ±0.019 | **0.484** ±0.019 |" in lines
+
+
+def test_dev_losses_of_each_set_at_some_steps() -> None:
+    dev = {str(step): {"a: x": step / 10, "mean": step / 20} for step in range(1, 11)}
+    lines = dev_markdown(dev, 7).splitlines()
+    assert lines[0] == "| set | step 1 | step 3 | step 5 | step 7* | step 8 | step 10 |"
+    assert lines[2] == "| a: x | 0.1000 | 0.3000 | 0.5000 | 0.7000 | 0.8000 | 1.0000 |"
+    assert lines[3].startswith("| mean | 0.0500 |")
+    assert dev_markdown({}, 0) == "There are no dev rows."
+    assert dev_table(dev, 7).row_count == 2
+    assert dev_markdown({"4": {"a: x": 1.0}}, 4).splitlines()[0] == "| set | step 4* |"

@@ -19,7 +19,7 @@ from distill.models import encoder_digest, longest_input
 from distill.recipe import Recipe, StaticStudent, load_recipe
 from distill.static import Side, count_pieces, fit, piece_vectors
 from distill.student import build_student, describe, load_student, save_student
-from distill.teacher import Teacher, embed, load_teacher
+from distill.teacher import Teacher, embed, english_columns, load_teacher
 
 CPU = torch.device("cpu")
 Parts = tuple[Recipe, Teacher, list[Corpus]]
@@ -34,7 +34,7 @@ def parts(write_recipe: Callable[..., Path]) -> Callable[..., Parts]:
         recipe = load_recipe(write_recipe(student={"kind": "static", **student}))
         teacher, corpora = load_teacher(recipe.teacher, CPU), load_corpora(recipe, SentenceFilter())
         if stored:
-            embed(teacher, corpora)
+            embed(teacher, corpora, english_columns)
         return recipe, teacher, corpora
 
     return load

@@ -20,7 +20,7 @@ from distill.recipe import LayersSection, PretrainedStudent, TrimmingSection, lo
 from distill.reduction import principal_components
 from distill.store import VectorStore, text_keys
 from distill.student import build_student, load_student, save_student
-from distill.teacher import embed, load_teacher, reduced_teacher
+from distill.teacher import embed, english_columns, load_teacher, reduced_teacher
 
 CPU = torch.device("cpu")
 
@@ -131,7 +131,7 @@ def test_a_student_of_fewer_dimensions(kind: str, write_recipe: Any, plain_encod
         section = {"kind": "pretrained", "model": str(plain_encoder), "dimensions": 8, "max_tokens": 32}
     recipe = load_recipe(write_recipe(student=section))
     teacher, corpora = load_teacher(recipe.teacher, CPU), load_corpora(recipe, SentenceFilter())
-    embed(teacher, corpora)
+    embed(teacher, corpora, english_columns)
     reduced = reduced_teacher(teacher, corpora, 8, tmp_path / "projection.npy")
     again = reduced_teacher(teacher, [], 8, tmp_path / "projection.npy")  # a resumed run reads the file
     assert again.projection is not None

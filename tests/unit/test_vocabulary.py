@@ -23,6 +23,7 @@ from distill.vocabulary import (
     extended_tokenizer,
     kept_accents,
     replaced_tokenizer,
+    spellings,
 )
 
 Rows = list[dict[str, str]]
@@ -198,6 +199,27 @@ def test_as_many_pieces_are_learnt_as_asked_for(teacher: Tokenizer, everyday_row
     before = teacher.get_vocab_size()
     sizes = [extend(teacher, everyday_rows, "uk", size=size).get_vocab_size() - before for size in (300, 1000, 2000)]
     assert all(0.5 * size < found <= size for found, size in zip(sizes, (300, 1000, 2000), strict=True))
+
+
+def test_the_least_used_pieces_are_left_out(teacher: Tokenizer, everyday_rows: Rows) -> None:
+    sentences = [row["uk"] for row in everyday_rows]
+    counts = []
+    for size in (1000, 1500):
+        new = extend(teacher, everyday_rows, "uk", size=size)
+        uses = Counter(i for ids in all_ids(new, sentences) for i in ids)
+        long = [piece for piece in set(new.get_vocab()) - set(teacher.get_vocab()) if len(piece.strip("#")) > 1]
+        unused = sum(uses[new.token_to_id(piece)] == 0 for piece in long)
+        assert unused < 0.01 * size
+        counts.append(sum(uses.values()))
+    assert counts[1] < counts[0]
+
+
+def test_a_piece_inside_words_is_spelt_with_the_longest_pieces_of_the_teacher() -> None:
+    pieces = ["[UNK]", "a", "##pe", "##pet", "##z", "##i", "##l", "pet", "##й"]
+    teacher = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    teacher.normalizer, teacher.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    found = spellings(teacher, ["##пет", "##петзи", "##зіль", "##п", "пет", "##pet", "##шпет", "[UNK]"])
+    assert found == {"##пет": [3], "##петзи": [3, 4, 5], "##зіль": [4, 5, 6]}  # no piece for "sh", "ь" is left out
 
 
 def test_rare_pieces_are_left_out(teacher: Tokenizer, everyday_rows: Rows) -> None:
