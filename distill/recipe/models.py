@@ -75,7 +75,7 @@ class StaticVocabulary(Section):
     )
     min_count: PositiveInt = Field(2, description="A piece or word is added if it occurs at least this often.")
     words: Count = Field(
-        20_000, description="At most this many words of both sides become pieces of their own, frequent ones first."
+        0, description="At most this many words of both sides become pieces of their own, frequent ones first."
     )
 
 

@@ -143,7 +143,7 @@ def variants(parts: Parts, sif: float, *, short: bool) -> dict[str, Callable[[],
         "start with the common direction": lambda: fitted(uncentred(vectors, sides, sif)),
         "ridge 0.3": lambda: fitted(ridge=0.3),
         "ridge 3": lambda: fitted(ridge=3.0),
-        "no whole words": lambda: built(vocabulary={"words": 0}),
+        "20,000 whole words": lambda: built(vocabulary={"words": 20_000}),
     }
     if short:
         return found
@@ -162,8 +162,7 @@ def variants(parts: Parts, sif: float, *, short: bool) -> dict[str, Callable[[],
         "256 dimensions": lambda: reduced(256),
         "128 dimensions": lambda: reduced(128),
         "5,000 whole words": lambda: built(vocabulary={"words": 5_000}),
-        "60,000 whole words": lambda: built(vocabulary={"words": 60_000, "min_count": 1}),
-        "more pieces (30,000), no whole words": lambda: built(vocabulary={"words": 0, "size": 30_000}),
+        "30,000 pieces learnt": lambda: built(vocabulary={"size": 30_000}),
     }
 
 

@@ -21,7 +21,7 @@ from distill.corpora import Corpus
 from distill.encode import encode
 from distill.static import assemble
 from distill.trimming import plain_tokenizer
-from distill.vocabulary import add_words, extended_tokenizer
+from distill.vocabulary import extended_tokenizer
 
 
 def sentences(corpora: list[Corpus], column: str) -> list[str]:
@@ -39,7 +39,7 @@ def main() -> None:
     english, swedish = sentences(corpora, "english"), sentences(corpora, "non_english")
     old = plain_tokenizer(teacher.model.tokenizer.backend_tokenizer)
     sides = (lambda: iter(english), lambda: iter(swedish))
-    tokenizer = add_words(extended_tokenizer(old, *sides, size=None, min_count=2), *sides, most=20_000, min_count=2)
+    tokenizer = extended_tokenizer(old, *sides, size=None, min_count=2)
     vectors = np.random.default_rng(0).normal(size=(tokenizer.get_vocab_size(), 384)).astype(np.float32)
     student = assemble(tokenizer, vectors, unit_length=True)
 
