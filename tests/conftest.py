@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tiny_models import make_tiny_model
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -38,35 +39,8 @@ def everyday_rows() -> list[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def tiny_teacher(tmp_path_factory: pytest.TempPathFactory, everyday_rows: list[dict[str, str]]) -> Path:
-    """Folder of an untrained two-layer BERT with 32 dimensions, mean pooling and unit-length vectors."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny-teacher")
-    trainer = BertWordPieceTokenizer(lowercase=True)
-    trainer.train_from_iterator([row["en"] for row in everyday_rows], vocab_size=1200, show_progress=False)
-    (folder / "plain").mkdir()
-    trainer.save_model(str(folder / "plain"))
-    tokenizer = BertTokenizerFast(str(folder / "plain" / "vocab.txt"), do_lower_case=True, model_max_length=64)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    BertModel(config).save_pretrained(folder / "plain")
-    tokenizer.save_pretrained(folder / "plain")
-    transformer = Transformer(str(folder / "plain"), max_seq_length=64)
-    model = SentenceTransformer(modules=[transformer, Pooling(32, "mean"), Normalize()], device="cpu")
-    model.save_pretrained(str(folder / "model"), create_model_card=False)
-    return folder / "model"
+    """Folder of an untrained English sentence-embedding model."""
+    return make_tiny_model(tmp_path_factory.mktemp("tiny-teacher"), [row["en"] for row in everyday_rows])
 
 
 @pytest.fixture(scope="session")

@@ -106,14 +106,28 @@ class Hub:
         for config, by_split in splits.items():
             data_files = []
             for split, table in by_split.items():
-                content = io.BytesIO()
-                pq.write_table(pa.table({column: list(values) for column, values in table.items()}), content)
-                files[f"{config}/{split}-00000-of-00001.parquet"] = content.getvalue()
+                files[f"{config}/{split}-00000-of-00001.parquet"] = _parquet(table)
                 data_files.append({"split": split, "path": f"{config}/{split}-*"})
             configs.append({"config_name": config, "data_files": data_files})
         front_matter = json.dumps({"language": ["en"], "configs": configs}, indent=1)  # JSON is YAML
         files["README.md"] = f"---\n{front_matter}\n---\n# {name}\n".encode()
         self._add("datasets", name, files, revision)
+
+    def add_conversion(self, name: str, splits: Mapping[str, Mapping[str, Mapping[str, Sequence[Any]]]]) -> None:
+        """Offer a data set as the Hub converts those that come with a loading script, which clients no longer run.
+
+        Args:
+            name: owner and name.
+            splits: configuration → split → column → values.
+        """
+        script = f"{name.split('/')[1]}.py"
+        self._add("datasets", name, {"README.md": b"---\nlanguage: [en]\n---\n", script: b"raise OSError"}, "main")
+        files = {
+            f"{config}/{split}/0000.parquet": _parquet(table)
+            for config, by_split in splits.items()
+            for split, table in by_split.items()
+        }
+        self._add("datasets", name, files, "refs/convert/parquet")
 
     def _add(self, kind: Kind, name: str, files: Files, revision: str) -> None:
         self._repositories.setdefault((kind, name), {})[revision] = files
@@ -217,6 +231,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+
+def _parquet(table: Mapping[str, Sequence[Any]]) -> bytes:
+    content = io.BytesIO()
+    pq.write_table(pa.table({column: list(values) for column, values in table.items()}), content)
+    return content.getvalue()
 
 
 def _entry(path: str, files: Files) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def check(recipe: Path, overrides: tuple[str, ...]) -> None:
     loaded = load_recipe(recipe, overrides)
     click.echo(
         f"{recipe} is a valid recipe: a {loaded.student.kind} student of {loaded.teacher.model} "
-        f"for {', '.join(loaded.languages)}"
+        f"for {', '.join(loaded.languages) or 'en'}"
     )
     for name, corpus in loaded.corpora.items():
         click.echo(f"  {name}: {corpus.source} ({', '.join(corpus.languages)})")

@@ -13,6 +13,7 @@ from distill.corpora.readers import (
     ColumnSpec,
     RawBatch,
     RowBatch,
+    check_columns,
     check_text,
     checked_batch,
     corpus_files,
@@ -20,7 +21,7 @@ from distill.corpora.readers import (
     open_rows,
     resolve_columns,
 )
-from distill.errors import DataError, DistillError
+from distill.errors import DataError, DistillError, nearest
 from distill.files import disk_errors, file_checksum
 from distill.languages import spellings
 from distill.recipe import CorpusSection
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Split = Literal["train", "dev"]
+
+KNOWN_VALUES = 20
+"""Values of a column that a message names."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,12 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
     try:
         with disk_errors(Path(datasets.config.HF_DATASETS_CACHE)):
             config = _config(section, language)
-            builder = datasets.load_dataset_builder(name, config, revision=section.revision)
+            builder = datasets.load_dataset_builder(name, config, **_hub_place(section, language))
             splits = list(builder.info.splits or [])
             if split == "dev" and (wanted is None or (splits and wanted not in splits)):
                 return None
-            rows = datasets.load_dataset(name, config, revision=section.revision, split=wanted)
+            builder.download_and_prepare()
+            rows = builder.as_dataset(split=wanted)
     except DistillError:
         raise
     except Exception as error:
@@ -125,6 +130,8 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
         f"{where}: {name}", types, _wanted(section, language), language=language, kind=section.rows
     )
     columns = [column for column in columns if column.name in (*section.texts, *section.values)]
+    for column, value in section.where.items():
+        rows = _rows_with(f"{where}: {name}", rows, column, value)
     check_text(f"{where}: {name}", [str(column.source) for column in columns if column.value == "text"], types)
     return Source(
         name,
@@ -134,11 +141,36 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
     )
 
 
+def _rows_with(where: str, rows: Dataset, column: str, value: str) -> Dataset:
+    """Return the rows of a set that have a value in a column.
+
+    Raises:
+        DataError: there is no such column, or no such row.
+    """
+    check_columns(where, [column], rows.column_names, hint="")
+    chosen = rows.filter(lambda values: [str(found) == value for found in values], batched=True, input_columns=column)
+    if not len(chosen):
+        known = sorted(map(str, rows.unique(column)[:KNOWN_VALUES]))
+        raise DataError(
+            where,
+            f"no rows whose {column} is {value!r}",
+            expected=f"one of {', '.join(known)}",
+            hint=nearest(value, known),
+        )
+    return chosen
+
+
+def _hub_place(section: CorpusSection, language: str) -> dict[str, str | None]:
+    """Return which files of a set on the Hub to take, as `datasets` calls it."""
+    folder = section.data_dir and section.data_dir.format(language=language)
+    return {"revision": section.revision, "data_dir": folder}
+
+
 def _configs(section: CorpusSection, language: str) -> list[str | None]:
     """Return the configurations of a set that may hold a pair, either way round; None is the set's only one."""
     if section.config:
         return [section.config.format(language=language)]
-    if section.rows != "parallel":
+    if section.rows != "parallel" or section.data_dir:
         return [None]
     codes = spellings(language)
     return [*(f"en-{code}" for code in codes), *(f"{code}-en" for code in codes), None]
@@ -153,9 +185,11 @@ def _config(section: CorpusSection, language: str) -> str | None:
     import datasets
 
     first: ValueError | None = None
-    for config in _configs(section, language):
+    if len(configs := _configs(section, language)) == 1:
+        return configs[0]
+    for config in configs:
         try:
-            builder = datasets.load_dataset_builder(str(section.hub), config, revision=section.revision)
+            builder = datasets.load_dataset_builder(str(section.hub), config, **_hub_place(section, language))
         except ValueError as error:
             if "config" not in str(error).lower():
                 raise
@@ -215,6 +249,9 @@ def hub_error(place: str, config: str | None, error: Exception, *, key: str) -> 
             f"the Hub cannot be reached: {first}",
             hint="check the network and that HF_HUB_OFFLINE is not set, or use a local folder",
         )
+    if "scripts are no longer supported" in first and key.startswith("corpora."):
+        hint = f"set {key}.revision: refs/convert/parquet, where the Hub may have converted it, and {key}.data_dir"
+        return DataError(place, first, hint=hint)
     if isinstance(error, DatasetNotFoundError) and first.startswith("Revision"):
         return DataError(place, first, hint=f"check {key}.revision: a commit, branch or tag")
     if isinstance(error, DatasetNotFoundError):

@@ -119,6 +119,12 @@ class CorpusSection(Section):
         None,
         description="Hub only: name of the configuration; {language} stands for the code. Default: en-{language}.",
     )
+    data_dir: Text | None = Field(
+        None,
+        description="Hub only: take the files of this folder instead of a configuration; {language} stands for the "
+        "code. With revision: refs/convert/parquet, the way to sets that come with a loading script.",
+    )
+    where: dict[Text, Text] = Field({}, description="Hub only: column → value; only these rows, such as {label: '1'}.")
     revision: Text | None = Field(None, description="Hub only: commit, branch or tag.")
     split: Text = Field("train", description="Hub only: the split to train on.")
     dev_split: Text | None = Field(
@@ -170,7 +176,7 @@ class CorpusSection(Section):
     def _keys_of_source(self) -> CorpusSection:
         fields = type(self).model_fields
         if self.hub is None:
-            for key in ("config", "revision", "split", "dev_split"):
+            for key in ("config", "data_dir", "where", "revision", "split", "dev_split"):
                 if getattr(self, key) != fields[key].default:
                     raise MisfitError((key,), "given for a corpus that is not from the Hub", expected="with `hub` only")
         known = {*TEXTS[self.rows], *VALUES.get(self.rows, ()), "domain"}
@@ -181,20 +187,22 @@ class CorpusSection(Section):
                 )
         if self.bundled and self.columns != fields["columns"].default:
             raise MisfitError(("columns",), "given for a bundled corpus", expected="with hub, folder or files only")
+        if self.config and self.data_dir:
+            raise MisfitError(("data_dir",), "config and data_dir given", expected="one of them")
         if self.split == self.dev_split:
             raise MisfitError(("dev_split",), f"{self.dev_split!r}, as `split`", expected="another split, or null")
         return self
 
     @model_validator(mode="after")
     def _templates(self) -> CorpusSection:
-        for key, text in (("config", self.config), ("files", str(self.files or ""))):
+        for key, text in (("config", self.config), ("data_dir", self.data_dir), ("files", str(self.files or ""))):
             try:
                 names = {name for _, name, _, _ in string.Formatter().parse(text or "") if name is not None}
             except ValueError:
                 names = {""}
             if names - {"language"}:
                 raise MisfitError((key,), f"found {text!r}", expected="no braces but those of {language}")
-            if text and not names and len(self.languages) > 1 and (key == "config" or self.columns.names()):
+            if text and not names and len(self.languages) > 1 and (key != "files" or self.columns.names()):
                 raise MisfitError(
                     (key,),
                     f"{text!r} is the same for {len(self.languages)} languages",

@@ -28,6 +28,15 @@ def hub(tiny_teacher: Path, plain_encoder: Path, everyday_rows: list[dict[str, s
     )
     hub.add_parallel_sentences("tests/talks", {"en-uk": {"train": rows["uk"][:50]}}, revision="short")
     hub.add_parallel_sentences("tests/other-columns", {"uk": {"train": rows["uk"]}}, columns=("source", "target"))
+
+    def labelled(rows: list[tuple[str, str]]) -> dict[str, list[Any]]:
+        return {
+            "sentence1": [english for english, _ in rows],
+            "sentence2": [other for _, other in rows],
+            "label": [number % 2 for number in range(len(rows))],
+        }
+
+    hub.add_conversion("tests/scripted", {"uk": {"train": labelled(rows["uk"][40:]), "val": labelled(rows["uk"][:40])}})
     yield hub
     hub.stop()
 
@@ -128,3 +137,32 @@ def test_without_the_hub_what_is_stored_is_used(run: Callable[..., Ended], hub: 
             assert "the Hub cannot be reached" in ended.errors[ended.errors.index("error: ") :]
     finally:
         hub.start()
+
+
+SCRIPTED: dict[str, Any] = {
+    "hub": "tests/scripted",
+    "languages": ["uk"],
+    "columns": {"english": "sentence1", "non_english": "sentence2"},
+    "revision": "refs/convert/parquet",
+    "data_dir": "{language}",
+}
+
+
+def test_a_set_with_a_loading_script_is_read_from_its_conversion(run: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = run(corpora={"scripted": {**SCRIPTED, "revision": "main"}})
+    assert "Dataset scripts are no longer supported" in ended.errors
+    assert "set corpora.scripted.revision: refs/convert/parquet" in ended.errors
+    ended = run("--fresh", corpora={"scripted": {**SCRIPTED, "dev_split": "validation", "cleaning": "off"}})
+    assert ended.code == 0, ended.errors
+    assert counts(tmp_path / "runs/small") == {"read": 200, "train": 160, "dev": 40}
+
+
+def test_only_the_rows_with_a_value_are_taken(run: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = run(corpora={"scripted": {**SCRIPTED, "where": {"label": "1"}, "dev_rows": 10}})
+    assert ended.code == 0, ended.errors
+    assert counts(tmp_path / "runs/small")["read"] == 80
+    ended = run("--fresh", corpora={"scripted": {**SCRIPTED, "where": {"label": "yes"}}})
+    assert "no rows whose label is 'yes'\n  expected: one of 0, 1" in ended.errors
+    ended = run("--fresh", corpora={"scripted": {**SCRIPTED, "where": {"labels": "1"}}})
+    assert "no column 'labels'" in ended.errors
+    assert 'did you mean "label"?' in ended.errors
