@@ -23,6 +23,8 @@ EncodeTexts = Callable[[Sequence[str]], Vectors]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}
+STATIC_TOKENS_PER_BATCH = 65_536
+"""Of a model without layers, whose batches are so little work that their number counts."""
 
 
 def best_precision(wanted: str, device: torch.device) -> Precision:
@@ -144,11 +146,11 @@ def encode(
     vectors: Vectors | None = None
     done = 0
     with cast_weights(model, precision), torch.inference_mode(), autocast(device, precision):
-        batches = list(length_batches(lengths, TOKENS_PER_BATCH.get(device.type, 2_048)))
+        batches = list(length_batches(lengths, _tokens_per_batch(model)))
         for number in np.random.default_rng(0).permutation(len(batches)):  # so that the rate tells the time left
             rows = batches[number]
             features = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in features_of(rows).items()}
-            out = model(features)["sentence_embedding"].float().cpu().numpy()
+            out = model(own_features(model, features))["sentence_embedding"].float().cpu().numpy()
             if vectors is None:
                 vectors = np.empty((len(distinct), out.shape[1]), np.float32)
             vectors[rows] = out
@@ -161,6 +163,10 @@ def encode(
     return vectors[[place[text] for text in texts]] if len(distinct) < len(texts) else vectors
 
 
+def _tokens_per_batch(model: SentenceTransformer) -> int:
+    return STATIC_TOKENS_PER_BATCH if is_static(model) else TOKENS_PER_BATCH.get(model.device.type, 2_048)
+
+
 def _prepared(
     model: SentenceTransformer, texts: Sequence[str], prompt: str
 ) -> tuple[npt.NDArray[np.int32], FeaturesOf]:
@@ -169,22 +175,51 @@ def _prepared(
     The texts of a plain encoder are tokenised at once: exact lengths make batches with little padding. Others, and
     those that leave a prompt out of their pooling, prepare their own features; lengths are then estimated.
     """
-    tokenizer = model.tokenizer if isinstance(getattr(model[0], "model", None), PreTrainedModel) else None
     left_out = prompt and any(getattr(module, "include_prompt", True) is False for module in model)
-    if not texts or left_out or tokenizer is None or not tokenizer.is_fast or tokenizer.padding_side != "right":
+    if not texts or left_out or not (is_static(model) or _pads_right(model)):
         estimates = np.fromiter((len(text.encode()) // 4 + 2 for text in texts), np.int32, len(texts))
         return estimates, lambda rows: model.preprocess([texts[row] for row in rows], prompt=prompt or None)
-    encoded = tokenizer(
-        [prompt + text for text in texts],
+    ids = [np.array(row, np.int32) for row in token_ids(model, [prompt + text for text in texts])]
+    lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
+    pad_id = int(getattr(model.tokenizer, "pad_token_id", None) or 0)
+    return lengths, lambda rows: pad([ids[row] for row in rows], pad_id)
+
+
+def _pads_right(model: SentenceTransformer) -> bool:
+    """Return whether a model is a plain encoder with a fast tokenizer that pads at the end."""
+    plain = isinstance(getattr(model[0], "model", None), PreTrainedModel)
+    return plain and model.tokenizer.is_fast and model.tokenizer.padding_side == "right"
+
+
+def is_static(model: SentenceTransformer) -> bool:
+    """Return whether a model has piece vectors and no layers."""
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    return isinstance(model[0], StaticEmbedding)
+
+
+def token_ids(model: SentenceTransformer, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+    """Return the token ids of texts as a model reads them: its special tokens included, cut to its longest input."""
+    if is_static(model):
+        return [found.ids for found in model.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+    encoded = model.tokenizer(
+        list(texts),
         truncation=True,
         max_length=model.max_seq_length,
         return_attention_mask=False,
         return_token_type_ids=False,
-    )["input_ids"]
-    ids = [np.array(row, np.int32) for row in encoded]
-    lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
-    pad_id = int(tokenizer.pad_token_id or 0)
-    return lengths, lambda rows: pad([ids[row] for row in rows], pad_id)
+    )
+    ids: Sequence[Sequence[int]] = encoded["input_ids"]
+    return ids
+
+
+def own_features(model: SentenceTransformer, features: Mapping[str, Any]) -> dict[str, Any]:
+    """Return padded features as a model takes them: a static one wants the ids in a row and where each text begins."""
+    if "attention_mask" not in features or not is_static(model):
+        return dict(features)
+    mask = features["attention_mask"]
+    lengths = mask.sum(dim=1)
+    return {"input_ids": features["input_ids"][mask.bool()], "offsets": lengths.cumsum(0) - lengths}
 
 
 def speed_up(model: SentenceTransformer) -> None:

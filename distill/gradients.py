@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from distill.encode import Features, fixed_shape, length_batches, pad, padded_length
+from distill.encode import Features, fixed_shape, length_batches, own_features, pad, padded_length
 from distill.errors import RunError
 from distill.mixture import Step
 from distill.objectives import Heads, ObjectiveRows, compared, compared_columns, couples_rows, row_losses, text_batch
@@ -53,7 +53,7 @@ class Encoder(nn.Module):
 
     def forward(self, chunks: Sequence[Features]) -> torch.Tensor:
         """Return the vectors of all chunks, (texts, dimension)."""
-        return torch.cat([self.student(dict(chunk))["sentence_embedding"] for chunk in chunks])
+        return torch.cat([self.student(own_features(self.student, chunk))["sentence_embedding"] for chunk in chunks])
 
 
 @dataclass

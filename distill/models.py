@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import xxhash
 
+from distill.encode import is_static
 from distill.errors import ModelError
 from distill.recipe.values import is_path
 
@@ -87,9 +88,9 @@ def package_folder(distribution: str) -> Path | None:
 
 def tokenizer_digest(tokenizer: Any) -> str:
     """Return a hash of how a tokenizer cuts text."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)  # a static model has the backend itself
     content = repr(sorted(tokenizer.get_vocab().items()))
-    if backend is not None:  # truncation and padding are what the last call set, not part of the tokenizer
+    if hasattr(backend, "to_str"):  # truncation and padding are what the last call set, not part of the tokenizer
         content = json.dumps({**json.loads(backend.to_str()), "truncation": None, "padding": None}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -106,9 +107,25 @@ def model_digest(model: torch.nn.Module) -> str:
 def encoder_digest(model: SentenceTransformer) -> str:
     """Return a hash of all that decides a model's vectors: weights, tokenizer, prompts, longest input, truncation."""
     tokenizer = tokenizer_digest(model.tokenizer) if hasattr(model.tokenizer, "get_vocab") else ""
-    settings = [model.prompts, model.default_prompt_name, model.max_seq_length, model.truncate_dim]
+    settings = [model.prompts, model.default_prompt_name, longest_input(model), model.truncate_dim]
     content = json.dumps([model_digest(model), tokenizer, *settings], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def token_embeddings(model: SentenceTransformer) -> torch.nn.Embedding:
+    """Return the module that holds the vectors of a model's pieces."""
+    first: Any = model[0]
+    module: torch.nn.Embedding = first.embedding if is_static(model) else first.model.get_input_embeddings()
+    return module
+
+
+def longest_input(model: SentenceTransformer) -> int | None:
+    """Return how many tokens of a text a model reads; None: all."""
+    if is_static(model):
+        truncation = model.tokenizer.truncation
+        return int(truncation["max_length"]) if truncation else None
+    limit: int | None = model.max_seq_length
+    return limit
 
 
 def _check_weights(where: str, source: str, revision: str | None, expected: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from distill.models import token_embeddings
 from distill.recipe import TrainingSection
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def make_optimizer(student: SentenceTransformer, section: TrainingSection, heads
 
     Weight decay would pull learnable scales, which are logarithms, to 1: they are not decayed.
     """
-    embeddings = {id(p) for p in student[0].model.get_input_embeddings().parameters()}
+    embeddings = {id(p) for p in token_embeddings(student).parameters()}
     body = [p for p in student.parameters() if p.requires_grad and id(p) not in embeddings]
     rest = [p for p in student.parameters() if p.requires_grad and id(p) in embeddings]
     rates, device = section.learning_rate, next(student.parameters()).device.type

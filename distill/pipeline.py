@@ -218,8 +218,11 @@ def start_trackers(recipe: Recipe, step: int, accelerator: Accelerator) -> None:
 
 
 def embedded_columns(recipe: Recipe) -> Callable[[Corpus], tuple[str, ...]]:
-    """Return which columns the teacher embeds: those that objectives read, or all English ones to reduce dimensions."""
-    return english_columns if recipe.student.dimensions else partial(columns_to_embed, recipe.objectives)
+    """Return which columns the teacher embeds: those that objectives read, or all English ones to reduce dimensions or
+    to fit a static student.
+    """
+    all_english = recipe.student.dimensions or recipe.student.kind == "static"
+    return english_columns if all_english else partial(columns_to_embed, recipe.objectives)
 
 
 def embed_corpora(teacher: Teacher, recipe: Recipe, corpora: Sequence[Corpus], accelerator: Accelerator) -> None:

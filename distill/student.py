@@ -1,4 +1,4 @@
-"""Building the student: a pretrained encoder, or a transplant of the teacher's own layers."""
+"""Building the student: a pretrained encoder, a transplant of the teacher's own layers, or piece vectors alone."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from transformers import PreTrainedModel
 
 from distill.attention import use_own_attention
 from distill.corpora import Corpus
+from distill.encode import is_static
 from distill.errors import ModelError
 from distill.layers import keep_layers
-from distill.models import load_model
-from distill.recipe import PretrainedStudent, StudentSection, TransplantStudent
+from distill.models import load_model, longest_input, token_embeddings
+from distill.recipe import PretrainedStudent, StaticStudent, StudentSection, TransplantStudent
 from distill.rows import Translations, start_rows
+from distill.static import static_student
 from distill.teacher import Teacher, english_columns
 from distill.trimming import plain_tokenizer, trim_vocabulary
-from distill.vocabulary import extended_tokenizer, replaced_tokenizer, spellings
+from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -45,6 +47,8 @@ def build_student(
     Raises:
         ModelError: it cannot be loaded or made.
     """
+    if isinstance(section, StaticStudent):
+        return _static(section, teacher, corpora).to(device)
     if isinstance(section, PretrainedStudent):
         student = _pretrained(section, corpora)
     else:
@@ -133,14 +137,7 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     Raises:
         ModelError: the teacher's tokenizer is of a kind that cannot be changed.
     """
-    transformer = teacher.model[0]
-    if not hasattr(transformer, "tokenizer") or not getattr(transformer.tokenizer, "is_fast", False):
-        raise ModelError(
-            f"teacher: {teacher.section.model}",
-            "has no fast tokenizer",
-            hint="use a student of kind: pretrained",
-        )
-    old = plain_tokenizer(transformer.tokenizer.backend_tokenizer)
+    old = _teacher_tokenizer(teacher)
     make = extended_tokenizer if section.vocabulary.mode == "extend" else replaced_tokenizer
     new = make(
         old,
@@ -160,6 +157,30 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     kept = len(set(old.get_vocab()) & set(new.get_vocab()))
     log.info("student: %d of the teacher's pieces and %d new ones", kept, len(new.get_vocab()) - kept)
     return student
+
+
+def _static(section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus]) -> SentenceTransformer:
+    """Return a student that is nothing but piece vectors, fitted to the teacher's stored vectors."""
+    vocabulary = section.vocabulary
+    sides = (_texts(corpora, english=True), _texts(corpora, english=False))
+    old = _teacher_tokenizer(teacher)
+    tokenizer = extended_tokenizer(old, *sides, size=vocabulary.size, min_count=vocabulary.min_count)
+    tokenizer = add_words(tokenizer, *sides, most=vocabulary.words, min_count=vocabulary.min_count)
+    tokenizer.enable_truncation(section.max_tokens)
+    log.info("student: %d pieces, %d of them the teacher's", tokenizer.get_vocab_size(), old.get_vocab_size())
+    return static_student(section, teacher, corpora, tokenizer)
+
+
+def _teacher_tokenizer(teacher: Teacher) -> Tokenizer:
+    """Return the teacher's tokenizer, or raise `ModelError` if it is of a kind that cannot be changed."""
+    tokenizer: Any = getattr(teacher.model[0], "tokenizer", None)
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"teacher: {teacher.section.model}",
+            "has no fast tokenizer",
+            hint="use a student of kind: pretrained",
+        )
+    return plain_tokenizer(tokenizer.backend_tokenizer)
 
 
 def _texts(corpora: Sequence[Corpus], *, english: bool) -> Callable[[], Iterator[str]]:
@@ -261,7 +282,8 @@ def set_dropout(model: nn.Module, probability: float) -> None:
 
 def save_student(model: SentenceTransformer, folder: Path) -> None:
     """Save a model as plain sentence-transformers files; the model card is written apart."""
-    use_own_attention(model[0].model)
+    if not is_static(model):
+        use_own_attention(model[0].model)
     model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
 
 
@@ -272,14 +294,14 @@ def load_student(folder: Path, device: torch.device) -> SentenceTransformer:
 
 def describe(model: SentenceTransformer) -> dict[str, Any]:
     """Return sizes of a model: parameters, of these embeddings, vocabulary, layers, dimension; `before` trimming."""
-    transformer = model[0]
-    embeddings = transformer.model.get_input_embeddings().weight
+    config = None if is_static(model) else model[0].model.config
+    embeddings = token_embeddings(model).weight
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "embedding_parameters": embeddings.numel(),
         "vocabulary": len(embeddings),
-        "before": getattr(transformer.model.config, "trimmed_from", None),
-        "layers": getattr(transformer.model.config, "num_hidden_layers", None),
+        "before": getattr(config, "trimmed_from", None),
+        "layers": getattr(config, "num_hidden_layers", None),
         "dimension": model.get_embedding_dimension(),
-        "max_tokens": model.max_seq_length,
+        "max_tokens": longest_input(model),
     }

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distill.corpora import Corpus
-from distill.models import tokenizer_digest
+from distill.encode import token_ids
+from distill.models import longest_input, tokenizer_digest
 from distill.progress import progress
 from distill.store import TokenStore
 from distill.teacher import missing_texts
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
 def token_store(student: SentenceTransformer) -> TokenStore:
     """Return the store of a student's tokens: the same for all students with this tokenizer and longest input."""
-    tokenizer = student.tokenizer
-    digest = tokenizer_digest(tokenizer)
-    return TokenStore({"tokenizer": digest, "max_tokens": student.max_seq_length, "vocabulary": len(tokenizer)})
+    digest, vocabulary = tokenizer_digest(student.tokenizer), len(student.tokenizer.get_vocab())
+    return TokenStore({"tokenizer": digest, "max_tokens": longest_input(student), "vocabulary": vocabulary})
 
 
 def store_tokens(
@@ -37,13 +37,6 @@ def store_tokens(
     with progress("tokens", sum(len(job.keys) for job in jobs), "sentences", show=rank == 0) as update:
         done = 0
         for job in jobs:
-            encoded = student.tokenizer(
-                job.texts(),
-                truncation=True,
-                max_length=student.max_seq_length,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-            )
-            store.append_tokens(job.keys, encoded["input_ids"])
+            store.append_tokens(job.keys, token_ids(student, job.texts()))
             done += len(job.keys)
             update(done)

@@ -120,7 +120,7 @@ class Trainer:
         self.encoder, self.optimizer = accelerator.prepare(Encoder(student), optimizer)
         if self.has_heads:
             accelerator.register_for_checkpointing(self.heads)
-        pad_id = int(student.tokenizer.pad_token_id or 0)
+        pad_id = int(getattr(student.tokenizer, "pad_token_id", None) or 0)
         self.gradients = Gradients(
             self.encoder,
             self.heads,

@@ -58,6 +58,24 @@ def extended_tokenizer(
     return _rebuilt(teacher, {**old, **{piece: len(old) + i for i, piece in enumerate(new)}}, normalizer)
 
 
+def add_words(tokenizer: Tokenizer, english: Texts, other: Texts, *, most: int, min_count: int) -> Tokenizer:
+    """Return a WordPiece tokenizer with the most frequent words of both sides as pieces of their own.
+
+    Args:
+        tokenizer: what to add them to, at the end.
+        english: texts of one side.
+        other: texts of the other side.
+        most: largest number of words to add.
+        min_count: how often a word must occur.
+    """
+    pieces = _vocabulary(tokenizer)
+    words = count_words(count_strings(english()) + count_strings(other()), tokenizer.normalizer, tokenizer)
+    longest = json.loads(tokenizer.to_str())["model"]["max_input_chars_per_word"]
+    added = [word for word, n in words.items() if n >= min_count and word not in pieces and len(word) <= longest]
+    added = sorted(added, key=lambda word: (-words[word], word))[:most]
+    return _rebuilt(tokenizer, {**pieces, **dict(zip(added, itertools.count(len(pieces))))}, tokenizer.normalizer)
+
+
 def replaced_tokenizer(
     teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int
 ) -> Tokenizer:

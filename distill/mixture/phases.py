@@ -107,7 +107,8 @@ class ShareSteps:
         self.steps_per_epoch = math.ceil(sum(data_set.n for data_set in sets) / batch_size)
         if isinstance(mixture.sampling, RoundRobinSampling):
             self.steps_per_epoch = self._round_robin_steps(mixture.sampling)
-        total = min(filter(None, (epochs * self.steps_per_epoch, max_steps)))
+        total = epochs * self.steps_per_epoch
+        total = min(total, max_steps or total)
         self.phases = list(self._phases(mixture.sampling, total))
         self.rows = [self._rows(i, by_domain=mixture.cluster_by == "domain") for i in range(len(sets))]
         used = {i for phase in self.phases for group in phase.groups for unit in group.units for i in unit.members}

@@ -77,7 +77,8 @@ class Schedule:
     @property
     def n_steps(self) -> int:
         """Number of steps of the run."""
-        return min(filter(None, (self.epochs * self.steps_per_epoch, self.max_steps)))
+        steps = self.epochs * self.steps_per_epoch
+        return min(steps, self.max_steps or steps)
 
     def steps(self, start: int = 0) -> Iterator[Step]:
         """Yield the steps from number `start` on."""

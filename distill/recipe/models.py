@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from distill.recipe.section import Precision, Section
-from distill.recipe.values import Count, MisfitError, ModelName, PositiveInt, is_path
+from distill.recipe.values import Count, MisfitError, ModelName, Positive, PositiveInt, is_path
 
 Pooling = Literal["mean", "cls", "max"]
 
@@ -65,6 +65,29 @@ class AlignmentSection(Section):
 
     rounds: PositiveInt = Field(6, description="Rounds of expectation maximisation.")
     max_pairs: PositiveInt = Field(200_000, description="At most this many sentence pairs are aligned and fitted.")
+
+
+class StaticVocabulary(Section):
+    """Which pieces a static student's tokenizer has: the teacher's, new ones and whole words."""
+
+    size: PositiveInt | None = Field(
+        None, description="Pieces to learn from the non-English side. If absent, chosen from the amount of text."
+    )
+    min_count: PositiveInt = Field(2, description="A piece or word is added if it occurs at least this often.")
+    words: Count = Field(
+        0, description="At most this many words of both sides become pieces of their own, frequent ones first."
+    )
+
+
+class StaticFit(Section):
+    """How the vectors of pieces are fitted to the teacher's vectors of sentences."""
+
+    sif: Positive = Field(
+        3e-4,
+        description="A piece starts with the weight sif / (sif + its share of all pieces).",
+    )
+    ridge: Positive = Field(1.0, description="How strongly the vectors are drawn to their start, in sentences.")
+    rounds: PositiveInt = Field(10, description="Rounds of conjugate gradients.")
 
 
 class TrimmingSection(Section):
@@ -158,6 +181,17 @@ class PretrainedStudent(Section):
         return self
 
 
+class StaticStudent(Section):
+    """A student without layers: a sentence's vector is the mean of its pieces'. Hundreds of times as fast."""
+
+    kind: Literal["static"]
+    vocabulary: StaticVocabulary = StaticVocabulary()
+    alignment: AlignmentSection = AlignmentSection()
+    fit: StaticFit = StaticFit()
+    dimensions: PositiveInt | None = DIMENSIONS
+    max_tokens: PositiveInt = Field(512, description="Longest input in tokens.")
+
+
 def _no_revision_of_folder(model: str, revision: str | None) -> None:
     if revision is not None and is_path(model):
         raise MisfitError(
@@ -165,4 +199,4 @@ def _no_revision_of_folder(model: str, revision: str | None) -> None:
         )
 
 
-StudentSection = Annotated[TransplantStudent | PretrainedStudent, Field(discriminator="kind")]
+StudentSection = Annotated[TransplantStudent | PretrainedStudent | StaticStudent, Field(discriminator="kind")]

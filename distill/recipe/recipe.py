@@ -86,6 +86,10 @@ class Recipe(Section):
                 "needs dev rows, but every corpus has dev_rows: 0",
                 hint="leave dev_rows out, or early_stopping",
             )
+        if training.gradient_checkpointing and self.student.kind == "static":
+            raise MisfitError(
+                ("training", "gradient_checkpointing"), "a static student has no layers", hint="leave it out"
+            )
         if training.pad_to and training.pad_to[-1] < self.student.max_tokens:
             raise MisfitError(
                 ("training", "pad_to"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from distill.recipe.section import Precision, Section
-from distill.recipe.values import MisfitError, NotNegative, OneOrMore, Positive, PositiveInt, Share
+from distill.recipe.values import Count, MisfitError, NotNegative, OneOrMore, Positive, PositiveInt, Share
 
 
 class LearningRate(Section):
@@ -46,7 +46,7 @@ class EarlyStopping(Section):
 class TrainingSection(Section):
     """The training loop."""
 
-    epochs: PositiveInt = Field(1, description="Passes over all rows.")
+    epochs: Count = Field(1, description="Passes over all rows; 0: the student is saved as it was built.")
     max_steps: PositiveInt | None = Field(None, description="Stop after this many optimizer steps.")
     batch_size: PositiveInt = Field(128, description="Rows per optimizer step, over all processes.")
     micro_batch_size: PositiveInt | None = Field(

@@ -161,6 +161,34 @@ def test_a_model_is_trimmed_from_the_command_line(
     assert "special tokens" in too_small.errors
 
 
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_static_student_may_be_trained(epochs: int, run: Callable[..., Ended], tmp_path: Path) -> None:
+    # Drawn to its start so strongly that training makes it better.
+    ended = run({"kind": "static", "dimensions": 16, "fit": {"ridge": 1e6}}, epochs=epochs)
+    assert ended.code == 0, ended.errors
+    folder = tmp_path / "runs" / "small"
+    losses = dev_losses(folder)
+    assert bool(losses) == bool(epochs)
+    assert not losses or losses[-1] < 0.95 * losses[0]
+
+    from sentence_transformers import SentenceTransformer
+
+    model, untrained = (SentenceTransformer(str(folder / name), device="cpu") for name in ("model", "untrained"))
+    assert [type(module).__name__ for module in model] == ["StaticEmbedding", "Normalize"]
+    vectors = model.encode(SENTENCES)
+    assert vectors.shape == (2, 16)
+    assert np.array_equal(vectors, untrained.encode(SENTENCES)) == (epochs == 0)
+    card = (folder / "model" / "README.md").read_text()
+    assert "| longest input | 32 tokens |" in card
+
+
+def test_what_only_layers_have_is_refused(run: Callable[..., Ended]) -> None:
+    ended = run({"kind": "static"}, gradient_checkpointing=True)
+    assert ended.code == 2
+    assert "training.gradient_checkpointing" in ended.errors
+    assert "a static student has no layers" in ended.errors
+
+
 @pytest.mark.parametrize("pooling", [None, "mean", "cls"])
 def test_vectors_of_a_plain_encoder_are_pooled_as_asked(
     pooling: str | None, tiny_teacher: Path, plain_encoder: Path

@@ -73,6 +73,13 @@ def test_rows_of_a_batch_have_similar_lengths() -> None:
     assert padded <= 1.1 * int(values.sum())
 
 
+def test_no_epochs_are_no_steps() -> None:
+    none = schedule({"a": 160}, epochs=0)
+    assert none.n_steps == 0
+    assert list(none.steps()) == []
+    assert Schedule(none.streams, 16, 0, 1, max_steps=5).n_steps == 0
+
+
 def test_epochs_and_seeds_have_different_orders() -> None:
     steps = list(schedule({"a": 200}).steps())
     per_epoch = len(steps) // 2

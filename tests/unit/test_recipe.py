@@ -100,7 +100,7 @@ def changed(old: str, new: str) -> str:
         ("epochs: 1", "epochs: true", "14: training.epochs", "found True … a whole number"),
         ("epochs: 1", "epochs:", "14: training.epochs", "found nothing … a whole number … or leave the key out"),
         ("epochs: 1", "warmup: 100", "14: training.warmup", "found 100 … at most 1 (Share of the steps"),
-        ("epochs: 1", "epochs: 0", "14: training.epochs", "found 0 … a number above 0"),
+        ("epochs: 1", "epochs: -1", "14: training.epochs", "found -1 … at least 0"),
         ("epochs: 1", "precision: fp23", "14: training.precision", "found 'fp23' … 'bf16' … did you mean \"fp32\"?"),
         ("1e-3", "-5e-5", "15: training.learning_rate", "found -5e-05 … a number above 0"),
         ("1e-3", ".inf", "15: training.learning_rate", "found inf … a finite number"),

@@ -17,6 +17,7 @@ from distill.errors import ModelError
 from distill.models import package_folder
 from distill.vocabulary import (
     Texts,
+    add_words,
     count_strings,
     count_words,
     extended_tokenizer,
@@ -229,6 +230,28 @@ def test_rare_pieces_are_left_out(teacher: Tokenizer, everyday_rows: Rows) -> No
     for piece in new:
         where = [n for word, n in words.items() if piece.removeprefix("##") in word]
         assert sum(where) >= 20
+
+
+def test_frequent_words_become_pieces(teacher: Tokenizer, everyday_rows: Rows) -> None:
+    plain = extend(teacher, everyday_rows, "da", size=500)
+    sides = (texts(everyday_rows, "en"), texts(everyday_rows, "da"))
+    tokenizer = add_words(plain, *sides, most=300, min_count=2)
+    before, after = plain.get_vocab(), tokenizer.get_vocab()
+    assert before.items() <= after.items()
+    added = sorted(set(after) - set(before), key=after.__getitem__)
+    assert len(added) == 300
+    words = Counter(
+        word
+        for side in ("en", "da")
+        for row in everyday_rows
+        for word, _ in plain.pre_tokenizer.pre_tokenize_str(plain.normalizer.normalize_str(row[side]))
+    )
+    counts = [words[word] for word in added]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] == max(n for word, n in words.items() if word not in before)
+    assert len(plain.encode(added[0], add_special_tokens=False).ids) > 1
+    assert tokenizer.encode(added[0], add_special_tokens=False).ids == [after[added[0]]]
+    assert add_words(plain, *sides, most=10_000, min_count=10**6).get_vocab() == before
 
 
 @pytest.fixture(scope="module")
