@@ -110,14 +110,10 @@ def degrade(path: Path, suites: Sequence[str] = (), pairs: Sequence[str] | None 
         RunError: it is no run directory, or has no weights to score.
         DataError: there is no such suite or pair.
     """
-    run = RunDirectory(path, writable=False)
-    recipe, started = run.read_json("recipe.json"), run.read_json("run.json")
-    if recipe is None or started is None or not run.untrained.exists():
-        raise RunError(str(path), "no run is here", expected="a run directory, such as runs/NAME")
-    evaluation = recipe["evaluation"]
+    run, recipe = RunDirectory(path, writable=False), _read(path, "recipe.json")
     languages = sorted({code for corpus in recipe["corpora"].values() for code in corpus["languages"]} - {"en"})
-    names = suites or started.get("suites", evaluation["suites"])
-    sets = load_suites(names, languages, pairs or evaluation["pairs"], options=COMMAND_LINE)
+    wanted = pairs or recipe["evaluation"]["pairs"]
+    sets = load_suites(suites or suites_of(path), languages, wanted, options=COMMAND_LINE)
     models = models_by_step(run, PartialState().device)
     scores: list[Score] = []
     with progress("scoring", len(models), "models") as update:
@@ -133,6 +129,23 @@ def degrade(path: Path, suites: Sequence[str] = (), pairs: Sequence[str] | None 
         made,
         (run.read_json("scores.json") or {}).get("weights_from"),
     )
+
+
+def suites_of(path: Path) -> list[str]:
+    """Return the suites that a run is scored on.
+
+    Raises:
+        RunError: it is no run directory.
+    """
+    # The recipe of the record says only what files are called, not where they lie.
+    return list(_read(path, "run.json").get("suites") or _read(path, "recipe.json")["evaluation"]["suites"])
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    run = RunDirectory(path, writable=False)
+    if (found := run.read_json(name)) is None or not run.untrained.exists():
+        raise RunError(str(path), "no run is here", expected="a run directory, such as runs/NAME")
+    return found
 
 
 def models_by_step(run: RunDirectory, device: torch.device) -> dict[int, EncodeTexts]:
@@ -161,9 +174,7 @@ def with_checkpoint(untrained: SentenceTransformer, checkpoint: Path) -> Sentenc
     if not (checkpoint / WEIGHTS).is_file():
         raise RunError(str(checkpoint), f"no {WEIGHTS}", hint="checkpoints of sharded models cannot be scored")
     encoder = Encoder(copy.deepcopy(untrained))
-    # A model of several processes is saved with the name of its wrapper.
-    stored = {name.removeprefix("module."): tensor for name, tensor in load_file(checkpoint / WEIGHTS).items()}
-    own = encoder.state_dict()
+    stored, own = load_file(checkpoint / WEIGHTS), encoder.state_dict()
     known = {own[name].data_ptr() for name in stored.keys() & own.keys()}  # tied weights have one name there
     if stored.keys() - own.keys() or any(tensor.data_ptr() not in known for tensor in own.values()):
         raise RunError(str(checkpoint), "has the weights of another model than the untrained student")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from distill.cli.hub import quiet_libraries
+from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
 from distill.cli.output import output_file, show, write_json
 
 
@@ -36,8 +36,10 @@ def degrade_command(
 
     wanted = ["-".join(parse_pair(pair, where="--pairs")) for pair in pairs.split(",")] if pairs is not None else None
     quiet_libraries()
-    from distill.degrade import degradation_markdown, degradation_table, degrade
+    from distill.degrade import degradation_markdown, degradation_table, degrade, suites_of
+    from distill.testsets import hub_sets
 
+    go_offline_if_cut_off(hub_sets(suites or suites_of(run)))
     found = degrade(run, suites, wanted)
     show(degradation_table(found))
     if json_file:
