@@ -221,7 +221,7 @@ def test_a_run_of_all_losses(
         "contrastive: parallel en-uk",
         "contrastive: parallel en-da",
         "contrastive: triplets en",
-        "contrastive: triplets en without negatives",
+        "contrastive: triplets en/pairs",
     }
     assert "| topic: topics da |" in (run / "report.md").read_text()
     assert set(outcome.dev[str(outcome.weights_from)]) == {*sets, "mean"}
