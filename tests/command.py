@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -85,6 +86,16 @@ class CommandServer:
         """End the process."""
         self._process.kill()
         self._process.communicate()
+
+
+@contextmanager
+def commands(environment: Mapping[str, str]) -> Iterator[CommandServer]:
+    """Give what runs `distill` commands on the CPU, with further variables set."""
+    server = CommandServer({**environment, "ACCELERATE_USE_CPU": "1"})
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 def serve() -> None:

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import CommandServer
+from command import CommandServer, commands
 
 
 @pytest.fixture(scope="session")
 def distill() -> Iterator[CommandServer]:
     """Return what runs `distill` commands in processes of their own, on the CPU."""
-    server = CommandServer({"ACCELERATE_USE_CPU": "1"})
-    yield server
-    server.close()
+    with commands({}) as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import CommandServer, Ended
+from command import CommandServer, Ended, commands
 from hub import Hub
 
 TALKS: dict[str, Any] = {"hub": "tests/talks", "languages": ["uk"]}
@@ -45,9 +45,8 @@ def hub(tiny_teacher: Path, plain_encoder: Path, everyday_rows: list[dict[str, s
 def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
     """Return what runs `distill` commands that ask that Hub and have stored nothing from it yet."""
     home = tmp_path_factory.mktemp("hf-home")
-    server = CommandServer({**hub.environment, "HF_HOME": str(home), "ACCELERATE_USE_CPU": "1"})
-    yield server
-    server.close()
+    with commands({**hub.environment, "HF_HOME": str(home)}) as server:
+        yield server
 
 
 @pytest.fixture

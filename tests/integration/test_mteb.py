@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import CommandServer, Moment
+from command import CommandServer, Moment, commands
 from hub import Hub
 
 
@@ -37,11 +37,8 @@ def hub(everyday_rows: list[dict[str, str]]) -> Iterator[Hub]:
 def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
     """Return what runs commands that ask that Hub."""
     home = tmp_path_factory.mktemp("hf-home")
-    server = CommandServer(
-        {**hub.environment, "HF_HOME": str(home), "ACCELERATE_USE_CPU": "1", "MTEB_CACHE": str(home)}
-    )
-    yield server
-    server.close()
+    with commands({**hub.environment, "HF_HOME": str(home), "MTEB_CACHE": str(home)}) as server:
+        yield server
 
 
 def test_tasks_are_scored_once_and_failed_ones_are_named(

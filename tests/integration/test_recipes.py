@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from command import CommandServer
+from command import CommandServer, commands
 from hub import Hub
 from tiny_models import make_tiny_model
 
@@ -142,9 +142,8 @@ def hub(
 def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
     """Return what runs `distill` commands that ask that Hub."""
     home = tmp_path_factory.mktemp("hf-home")
-    server = CommandServer({**hub.environment, "HF_HOME": str(home), "ACCELERATE_USE_CPU": "1"})
-    yield server
-    server.close()
+    with commands({**hub.environment, "HF_HOME": str(home)}) as server:
+        yield server
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-from command import CommandServer
+from command import CommandServer, commands
 from hub import Hub
 
 COPY = ("This sentence was never translated at all.", "This sentence was never translated at all.")
@@ -29,9 +29,8 @@ def hub(everyday_rows: list[dict[str, str]]) -> Iterator[Hub]:
 def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
     """Return what runs `distill` commands that ask that Hub."""
     home = tmp_path_factory.mktemp("hf-home")
-    server = CommandServer({**hub.environment, "HF_HOME": str(home), "ACCELERATE_USE_CPU": "1"})
-    yield server
-    server.close()
+    with commands({**hub.environment, "HF_HOME": str(home)}) as server:
+        yield server
 
 
 def write_opus_zip(path: Path, rows: list[tuple[str, str]]) -> None:
