@@ -27,7 +27,7 @@ from distill.languages import spellings
 from distill.recipe import CorpusSection
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetBuilder
 
 Split = Literal["train", "dev"]
 
@@ -112,8 +112,7 @@ def _hub_source(where: str, section: CorpusSection, language: str, split: Split)
     wanted = section.split if split == "train" else section.dev_split
     try:
         with disk_errors(Path(datasets.config.HF_DATASETS_CACHE)):
-            config = _config(section, language)
-            builder = datasets.load_dataset_builder(name, config, **_hub_place(section, language))
+            builder = _builder(section, language)
             splits = list(builder.info.splits or [])
             if split == "dev" and (wanted is None or (splits and wanted not in splits)):
                 return None
@@ -176,8 +175,8 @@ def _configs(section: CorpusSection, language: str) -> list[str | None]:
     return [*(f"en-{code}" for code in codes), *(f"{code}-en" for code in codes), None]
 
 
-def _config(section: CorpusSection, language: str) -> str | None:
-    """Return the configuration of a set to take.
+def _builder(section: CorpusSection, language: str) -> DatasetBuilder:
+    """Return what loads the configuration of a set to take.
 
     Raises:
         ValueError: the set has none of those asked for.
@@ -185,8 +184,7 @@ def _config(section: CorpusSection, language: str) -> str | None:
     import datasets
 
     first: ValueError | None = None
-    if len(configs := _configs(section, language)) == 1:
-        return configs[0]
+    configs = _configs(section, language)
     for config in configs:
         try:
             builder = datasets.load_dataset_builder(str(section.hub), config, **_hub_place(section, language))
@@ -195,8 +193,8 @@ def _config(section: CorpusSection, language: str) -> str | None:
                 raise
             first = first or error
             continue
-        if config or section.rows != "parallel" or builder.config.name.startswith("default"):
-            return config
+        if config or len(configs) == 1 or builder.config.name.startswith("default"):
+            return builder
     raise first or ValueError(f"no config for {language}")
 
 
