@@ -22,14 +22,12 @@ from distill.models import load_model, model_digest, tokenizer_digest
 from distill.recipe import TeacherSection
 from distill.reduction import ProjectedVectors, Projection, principal_components
 from distill.store import Keys, Rows, Store, VectorStore, distinct_keys
-from distill.vectors import stored_vectors
+from distill.vectors import TEXTS_PER_SHARD, stored_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 log = logging.getLogger("distill")
-
-TEXTS_PER_SHARD = 32_768
 
 
 @dataclass

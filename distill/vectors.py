@@ -12,20 +12,42 @@ import torch
 
 from distill.encode import EncodeTexts, Vectors, encode, speed_up
 from distill.models import encoder_digest, load_model
+from distill.progress import Update, progress
 from distill.store import VectorStore, distinct_keys, text_keys
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+TEXTS_PER_SHARD = 32_768
 
-def stored_vectors(store: VectorStore, texts: Sequence[str], encode_texts: Callable[[list[str]], Vectors]) -> Vectors:
-    """Return vectors (n, dimension) of texts; those the store lacks are computed and added to it."""
+LONG_WORK = 1_000
+"""Texts from which progress is shown."""
+
+
+def stored_vectors(
+    store: VectorStore, texts: Sequence[str], compute: Callable[..., Vectors], title: str = ""
+) -> Vectors:
+    """Return vectors (n, dimension) of texts; those the store lacks are computed and added to it, a shard at a time.
+
+    Args:
+        store: what is known already.
+        texts: texts in any order, also more than once.
+        compute: gives the vectors of texts; calls its argument `progress` with the number of texts done.
+        title: what is computed, shown with the progress of long work; nothing is shown if empty.
+    """
     keys = text_keys(texts)
     absent = np.flatnonzero(store.find(keys) < 0)
     absent = absent[distinct_keys(keys[absent])]
-    if len(absent):
-        store.append(keys[absent], {"vectors": encode_texts([texts[int(row)] for row in absent])})
+    with progress(title, len(absent), title, show=bool(title) and len(absent) > LONG_WORK) as update:
+        for start in range(0, len(absent), TEXTS_PER_SHARD):
+            part = absent[start : start + TEXTS_PER_SHARD]
+            vectors = compute([texts[row] for row in part], progress=partial(_add, update, start))
+            store.append(keys[part], {"vectors": vectors})
     return store.read(store.find(keys))
+
+
+def _add(update: Update, before: int, done: int) -> None:
+    update(before + done)
 
 
 def vectors_of(where: str, name: str, device: torch.device) -> EncodeTexts:

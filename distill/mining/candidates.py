@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.encode import Vectors
-from distill.mining.models import EncodeTexts, Floats, Numbers
+from distill.encode import EncodeTexts, Vectors
+from distill.mining.models import Floats, Numbers
 from distill.mining.packages import require
 from distill.neighbours import search, unit
 

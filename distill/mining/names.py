@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from distill.duplicates import normal_form
+from distill.encode import EncodeTexts
 from distill.mining.candidates import dense
-from distill.mining.models import EncodeTexts, Floats, Numbers
+from distill.mining.models import Floats, Numbers
 from distill.mining.packages import require
 from distill.neighbours import unit
 
