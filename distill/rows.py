@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from distill.alignment import align
+from distill.ridge import ridge_regression
 
 ENGLISH_WEIGHT = 10.0
 """How much more an occurrence in English says about a piece that the teacher has than one in another language."""
@@ -121,7 +122,7 @@ def fit_rows(rows: Floats, free: npt.NDArray[np.bool_], embeddings: Floats, tran
     """Change the free rows in place so that the mean row of a sentence comes near that of its English translation.
 
     Ridge regression towards the rows as given: the sum over all pairs of |mean of the target's rows - mean of the
-    source's embeddings|² and `RIDGE` times the sum of the squared changes is least. Solved by conjugate gradients.
+    source's embeddings|² and `RIDGE` times the sum of the squared changes is least.
 
     Args:
         rows: (pieces, hidden).
@@ -133,30 +134,11 @@ def fit_rows(rows: Floats, free: npt.NDArray[np.bool_], embeddings: Floats, tran
     targets = _means([translations.targets[i] for i in used], len(rows))
     sources = _means([translations.sources[i] for i in used], len(embeddings))
     variable = sparse.csr_array(targets[:, np.flatnonzero(free)])
-    transposed = sparse.csr_array(variable.T)
     for start in range(0, rows.shape[1], FIT_COLUMNS):
         columns = slice(start, start + FIT_COLUMNS)
-        error = sources @ embeddings[:, columns] - targets @ rows[:, columns]
-        rows[free, columns] += _ridge_solution(variable, transposed, error)
-
-
-def _ridge_solution(matrix: sparse.csr_array, transposed: sparse.csr_array, wanted: Floats) -> Floats:
-    """Return x that makes |matrix @ x - wanted|² + RIDGE |x|² least, each column by conjugate gradients from 0.
-
-    Hestenes & Stiefel 1952, on the normal equations.
-    """
-    residual = transposed @ wanted
-    x: Floats = np.zeros_like(residual)
-    direction = residual.copy()
-    square = (residual**2).sum(axis=0)
-    for _ in range(FIT_ROUNDS):
-        image = transposed @ (matrix @ direction) + np.float32(RIDGE) * direction
-        step = square / np.maximum((direction * image).sum(axis=0), 1e-20)
-        x += step * direction
-        residual -= step * image
-        previous, square = square, (residual**2).sum(axis=0)
-        direction = residual + square / np.maximum(previous, 1e-20) * direction
-    return x
+        products = variable.T @ (sources @ embeddings[:, columns] - targets @ rows[:, columns])
+        unchanged = np.zeros_like(products)
+        rows[free, columns] += ridge_regression(variable, products, unchanged, ridge=RIDGE, rounds=FIT_ROUNDS)
 
 
 def _means(sentences: Pieces, n: int) -> sparse.csr_array:
