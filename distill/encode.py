@@ -85,15 +85,26 @@ def pad(ids: Sequence[npt.NDArray[np.int32]], pad_id: int, shape: tuple[int, int
 
 
 def length_batches(
-    lengths: npt.NDArray[np.int32], tokens: int, pad_to: Sequence[int] | None = None
+    lengths: npt.NDArray[np.int32], tokens: int, pad_to: Sequence[int] | None = None, most: int | None = None
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield row numbers from long to short, so many at a time that a padded batch has about `tokens` tokens."""
+    """Yield row numbers from long to short, so many at a time that a padded batch has about `tokens` tokens.
+
+    Args:
+        lengths: tokens per row (n,).
+        tokens: of a batch, padded.
+        pad_to: lengths that rows are padded to; to the longest of a batch if None.
+        most: most rows of a batch.
+    """
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        size = max(1, tokens // padded_length(int(lengths[order[start]]), pad_to))
+        size = _rows_that_fit(tokens, padded_length(int(lengths[order[start]]), pad_to), most)
         yield order[start : start + size]
         start += size
+
+
+def _rows_that_fit(tokens: int, length: int, most: int | None) -> int:
+    return max(1, min(tokens // length, most or tokens))
 
 
 def padded_length(longest: int, pad_to: Sequence[int] | None) -> int:
@@ -109,15 +120,16 @@ def padded_length(longest: int, pad_to: Sequence[int] | None) -> int:
     return min(length for length in pad_to if length >= longest)
 
 
-def fixed_shape(lengths: npt.NDArray[np.int32], tokens: int, pad_to: Sequence[int] | None) -> tuple[int, int] | None:
-    """Return rows and columns of one of `length_batches` as a compiler sees it: each length has its number of rows.
+def padded_shape(
+    lengths: npt.NDArray[np.int32], tokens: int, pad_to: Sequence[int] | None, most: int | None = None
+) -> tuple[int, int]:
+    """Return rows and columns of one of `length_batches`.
 
-    Only the last of the batches has fewer texts than rows. None if there is no `pad_to`.
+    With `pad_to`, a compiler sees few of them: each length has its number of rows, and the last of the batches may have
+    fewer texts than rows.
     """
-    if pad_to is None:
-        return None
     length = padded_length(int(lengths.max()), pad_to)
-    return max(1, tokens // length), length
+    return len(lengths) if pad_to is None else _rows_that_fit(tokens, length, most), length
 
 
 def encode(

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from distill.encode import Features, fixed_shape, length_batches, own_features, pad, padded_length
+from distill.encode import Features, length_batches, own_features, pad, padded_length, padded_shape
 from distill.errors import RunError
 from distill.mixture import Step
 from distill.objectives import Heads, ObjectiveRows, compared, compared_columns, couples_rows, row_losses, text_batch
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
     from sentence_transformers import SentenceTransformer
 
-TOKENS_PER_CHUNK = {"cpu": 2_048, "cuda": 65_536}
 TOKENS_PER_BACKWARD = {"cpu": 8_192, "cuda": 32_768}
 """Tokens whose activations are kept at once: 8,192 take about 2 GB for six layers of 384 dimensions on a CPU."""
+
+TOKENS_PER_CHUNK = {"cpu": 2_048, "cuda": 32_768}
+"""Tokens that are padded together: no more than are kept at once, for a fixed shape is filled up to them."""
 
 GPU_BYTES = 24e9
 """Memory that the budgets of GPUs are for; a smaller GPU gets its share of them."""
@@ -101,6 +103,7 @@ class Gradients:
         objectives: name → section.
         accelerator: devices and processes.
         pad_id: id of the padding token.
+        batch_size: most rows of a step, over all processes.
         micro_batch_size: rows encoded at once on one process; as many as memory is meant for if None.
         pad_to: lengths that texts are padded to; to the longest of a chunk if None.
     """
@@ -111,6 +114,7 @@ class Gradients:
     objectives: Mapping[str, Objective]
     accelerator: Accelerator
     pad_id: int
+    batch_size: int
     micro_batch_size: int | None
     pad_to: tuple[int, ...] | None
 
@@ -207,10 +211,19 @@ class Gradients:
         everything = np.arange(len(lengths))
         if self.micro_batch_size:
             return np.array_split(everything, math.ceil(len(lengths) / (self.micro_batch_size * columns)))
-        budget, chunk = (token_budget(b, self.accelerator.device) for b in (TOKENS_PER_BACKWARD, TOKENS_PER_CHUNK))
-        batches = list(length_batches(lengths, min(budget, chunk), self.pad_to))
-        padded = sum(len(rows) * padded_length(int(lengths[rows].max()), self.pad_to) for rows in batches)
-        return [everything] if padded <= budget else batches
+        chunks = self._chunks(lengths)
+        padded = sum(math.prod(shape) for _, shape in chunks)
+        fits = padded <= token_budget(TOKENS_PER_BACKWARD, self.accelerator.device)
+        return [everything] if fits else [rows for rows, _ in chunks]
+
+    def _chunks(self, lengths: npt.NDArray[np.int32]) -> list[tuple[npt.NDArray[np.int64], tuple[int, int]]]:
+        """Return which texts are padded together, and to how many rows and columns."""
+        budget, most = token_budget(TOKENS_PER_CHUNK, self.accelerator.device), None
+        if self.pad_to:  # a fixed shape needs no more rows than a batch has texts
+            rows_at_once = self.micro_batch_size or math.ceil(self.batch_size / self.accelerator.num_processes)
+            most = rows_at_once * max(data.texts.shape[1] for data in self.data.train.values())
+        batches = length_batches(lengths, budget, self.pad_to, most)
+        return [(rows, padded_shape(lengths[rows], budget, self.pad_to, most)) for rows in batches]
 
     def _gather(self, own: torch.Tensor, total: int) -> torch.Tensor:
         """Return the vectors of all processes (total, dimension), dealt out one by one."""
@@ -224,14 +237,11 @@ class Gradients:
         """Return the student's vectors of some texts (texts, dimension) and the number of their tokens."""
         ids = self.data.tokens.read(texts)
         lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
-        budget = token_budget(TOKENS_PER_CHUNK, self.accelerator.device)
-        batches = list(length_batches(lengths, budget, self.pad_to))
-        shapes = [fixed_shape(lengths[rows], budget, self.pad_to) for rows in batches]
-        chunks = [pad([ids[row] for row in rows], self.pad_id, s) for rows, s in zip(batches, shapes, strict=True)]
-        device = self.accelerator.device
-        moved = [{name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()} for chunk in chunks]
+        chunks, device = self._chunks(lengths), self.accelerator.device
+        padded = [pad([ids[row] for row in rows], self.pad_id, shape) for rows, shape in chunks]
+        moved = [{name: tensor.to(device, non_blocking=True) for name, tensor in chunk.items()} for chunk in padded]
         vectors = self.encoder(moved)  # accelerate runs it in the precision it was prepared with
-        return vectors[_inverse(batches).to(device)], int(lengths.sum())
+        return vectors[_inverse([rows for rows, _ in chunks]).to(device)], int(lengths.sum())
 
     def _row_losses(
         self, rows_of: Mapping[str, ObjectiveRows], name: str, rows: Rows, step: int, *, english: bool = True

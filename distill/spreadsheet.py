@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from distill.errors import DataError
 from distill.files import write_atomically
+
+FORMULA = re.compile(r"'*[=+\-@]")
+"""What a spreadsheet would compute, so that `- Why?` became `#NAME?`; numbers may be computed."""
+
+NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+
+
+def guarded(field: str) -> str:
+    """Return a field that a spreadsheet leaves as it is: a formula gets an apostrophe before it."""
+    return f"'{field}" if FORMULA.match(field) and not NUMBER.fullmatch(field) else field
+
+
+def unguarded(field: str) -> str:
+    """Return a field without the apostrophe of `guarded`."""
+    return field[1:] if field.startswith("'") and FORMULA.match(field) else field
 
 
 def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -16,7 +32,7 @@ def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([guarded(field) for field in row] for row in rows)
     write_atomically(path, table.getvalue().encode("utf-8-sig", "replace"))  # spreadsheets want the mark
 
 
@@ -45,6 +61,6 @@ def read_sheet(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
             if len(fields) != len(columns):
                 found = f"{len(fields)} fields"
                 raise DataError(f"{path}:{reader.line_num}", found, expected=f"{len(columns)} as in the header")
-            yield reader.line_num, dict(zip(columns, fields, strict=True))
+            yield reader.line_num, dict(zip(columns, map(unguarded, fields), strict=True))
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}", f"no CSV: {error}") from error

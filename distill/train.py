@@ -128,6 +128,7 @@ class Trainer:
             self.objectives,
             accelerator,
             pad_id,
+            section.batch_size,
             section.micro_batch_size,
             section.pad_to,
         )

@@ -148,6 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Answers one request."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or an answer's body waits 40 ms for the client to acknowledge its headers
     hub: Hub
 
     def do_GET(self) -> None:

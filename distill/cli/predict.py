@@ -21,7 +21,10 @@ def predict(model: str, file: TextIO, name: str, jsonl: bool) -> None:
 
     MODEL is the folder of a model with heads, or a run directory.
     """
-    texts = [line.rstrip("\r\n") for line in file]
+    try:
+        texts = [line.rstrip("\r\n") for line in file]
+    except UnicodeDecodeError as error:
+        raise DataError(file.name, "not UTF-8", hint="save it as UTF-8") from error
     if empty := next((number for number, text in enumerate(texts, start=1) if not text.strip()), None):
         raise DataError(f"{file.name}:{empty}", "an empty line", expected="a text in each line")
     quiet_libraries()

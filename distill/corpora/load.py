@@ -19,7 +19,7 @@ from distill.corpora.clean import clean_rows
 from distill.corpora.corpus import MAX_EXAMPLES, Cleaning, Corpus, Tally
 from distill.corpora.held_out import Flags, SentenceFilter
 from distill.corpora.read import source_rows
-from distill.corpora.sources import corpus_source
+from distill.corpora.sources import corpus_sources
 from distill.corpora.texts import known_texts, stored_sketches
 from distill.errors import DataError
 from distill.recipe import CorpusSection, Recipe
@@ -156,14 +156,12 @@ def _draft(
     from datasets import concatenate_datasets
 
     where = f"corpora.{name} ({'en-' * (section.rows == 'parallel')}{language})"
-    sources = [corpus_source(where, section, language, "train")]
-    if sources[0] is None:
+    sources = corpus_sources(where, section, language)
+    if "train" not in sources:
         raise DataError(where, f"no files in {section.source}", expected="files to train on")
-    if section.dev_rows != 0:
-        sources.append(corpus_source(where, section, language, "dev"))
-    read = [source_rows(where, source, section.max_malformed) for source in sources if source]
+    read = [source_rows(where, source, section.max_malformed) for source in sources.values()]
     if not len(read[0].rows):
-        raise DataError(where, f"no rows in {sources[0].label}", expected="at least one row")
+        raise DataError(where, f"no rows in {sources['train'].label}", expected="at least one row")
     languages = {column: "en" if column == "english" else language for column in section.texts}
     parts = [clean_rows(where, found, cleaning, languages) for found in read]
     known = [known_texts(part.found, section.texts, held_out) for part in parts]

@@ -52,16 +52,17 @@ class Source:
     batches: Callable[[], Iterator[RowBatch]]
 
 
-def corpus_source(where: str, section: CorpusSection, language: str, split: Split) -> Source | None:
-    """Return where a split's rows come from, None if the corpus has no such split.
+def corpus_sources(where: str, section: CorpusSection, language: str) -> dict[Split, Source]:
+    """Return where the rows come from, of the splits that the corpus has; no `dev` if there are to be no dev rows.
 
     Raises:
         DataError: a data set on the Hub, or its configuration or columns, cannot be had.
     """
+    splits: tuple[Split, ...] = ("train", "dev") if section.dev_rows != 0 else ("train",)
     if section.hub is not None:
-        return _hub_source(where, section, language, split)
-    files = _files(section, language, split)
-    return _file_source(section, language, files) if files else None
+        return _hub_sources(where, section, language, splits)
+    files = {split: _files(section, language, split) for split in splits}
+    return {split: _file_source(section, language, own) for split, own in files.items() if own}
 
 
 def bundled_file(name: str, split: str) -> Path:
@@ -104,26 +105,27 @@ def _file_source(section: CorpusSection, language: str, files: list[Path]) -> So
     return Source(", ".join(map(str, read.values())), (*section.texts, *section.values), identity, batches)
 
 
-def _hub_source(where: str, section: CorpusSection, language: str, split: Split) -> Source | None:
+def _hub_sources(where: str, section: CorpusSection, language: str, splits: Sequence[Split]) -> dict[Split, Source]:
     import datasets
 
-    name = str(section.hub)
-    config = _configs(section, language)[0]
-    wanted = section.split if split == "train" else section.dev_split
+    wanted = {"train": section.split, "dev": section.dev_split}
     try:
         with disk_errors(Path(datasets.config.HF_DATASETS_CACHE)):
-            builder = _builder(section, language)
-            splits = list(builder.info.splits or [])
-            if split == "dev" and (wanted is None or (splits and wanted not in splits)):
-                return None
+            builder = _builder(section, language)  # a dozen requests: once for all splits
             builder.download_and_prepare()
-            rows = builder.as_dataset(split=wanted)
+            there = builder.info.splits or {}
+            chosen = [split for split in splits if split == "train" or wanted[split] in there]
+            rows = {split: builder.as_dataset(split=wanted[split]) for split in chosen}
     except DistillError:
         raise
     except Exception as error:
-        if split == "dev" and isinstance(error, ValueError) and "split" in str(error).lower():
-            return None
-        raise hub_error(f"{where}: {name}", config, error, key=where.split()[0]) from error
+        config = _configs(section, language)[0]
+        raise hub_error(f"{where}: {section.hub}", config, error, key=where.split()[0]) from error
+    return {split: _hub_source(where, section, language, own) for split, own in rows.items()}
+
+
+def _hub_source(where: str, section: CorpusSection, language: str, rows: Dataset) -> Source:
+    name = str(section.hub)
     types = dict(_feature_types("", rows.features))
     columns = resolve_columns(
         f"{where}: {name}", types, _wanted(section, language), language=language, kind=section.rows

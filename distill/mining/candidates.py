@@ -74,8 +74,11 @@ def bm25(queries: Sequence[str], passages: Sequence[str], k: int) -> Find:
         )
         return list(found)
 
+    found_in = words(passages)
+    if not any(found_in):  # such as emojis, or punctuation alone
+        return lambda rows, allowed: Ranked(np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0), np.float32))
     index = bm25s.BM25()
-    index.index(words(passages), show_progress=False)
+    index.index(found_in, show_progress=False)
     k = min(k, len(passages))
 
     def find(rows: Numbers, allowed: Mask | None) -> Ranked:

@@ -67,8 +67,11 @@ class Record:
 
 
 def triplet_id(texts: Sequence[str]) -> str:
-    """Return the id of a triplet: a hash of its texts, blanks as one."""
-    return xxhash.xxh3_64_hexdigest(json.dumps([_one_line(text) for text in texts]).encode())
+    """Return the id of a triplet: a hash of its texts, blanks as one.
+
+    It begins with a letter: spreadsheets would round what looks like a number, such as 1234e5.
+    """
+    return "t" + xxhash.xxh3_64_hexdigest(json.dumps([_one_line(text) for text in texts]).encode())
 
 
 def margin(triplet: Triplet) -> float:

@@ -103,10 +103,11 @@ class ShareSteps:
         seed: int,
     ) -> None:
         self.streams, self.sets, self.batch_size, self.seed = streams, sets, batch_size, seed
+        self.phases: list[Phase] = []
         self.cross = mixture.batches == "cross"
         self.steps_per_epoch = math.ceil(sum(data_set.n for data_set in sets) / batch_size)
         if isinstance(mixture.sampling, RoundRobinSampling):
-            self.steps_per_epoch = self._round_robin_steps(mixture.sampling)
+            self.steps_per_epoch = self._round_robin_steps(mixture.sampling, by_domain=mixture.cluster_by == "domain")
         total = epochs * self.steps_per_epoch
         total = min(total, max_steps or total)
         self.phases = list(self._phases(mixture.sampling, total))
@@ -154,16 +155,19 @@ class ShareSteps:
                 parts.append(passes.rows(int(taken[member]), int(taken[member]) + count))
         return np.concatenate(parts), counts
 
-    def _round_robin_steps(self, sampling: RoundRobinSampling) -> int:
+    def _round_robin_steps(self, sampling: RoundRobinSampling, *, by_domain: bool) -> int:
         """Return the steps until the smallest data set ends, or the largest."""
         n = [data_set.n for data_set in self.sets]
         if self.cross:
             rows = len(n) * (min(n) if sampling.until == "smallest" else max(n))
             return max(1, rows // self.batch_size if sampling.until == "smallest" else -(-rows // self.batch_size))
+        passes = [self._rows(i, by_domain=by_domain) for i in range(len(n))]
         if sampling.until == "largest":
-            return len(n) * max(-(-rows // self.batch_size) for rows in n)
+            return len(n) * max(
+                found.per_pass if isinstance(found, PooledRows) else -(-found.n // self.batch_size) for found in passes
+            )
         return len(n) * min(
-            rows // self.batch_size if rows >= 2 * self.batch_size else -(-rows // self.batch_size) for rows in n
+            found.per_pass if isinstance(found, PooledRows) else found.n // self.batch_size for found in passes
         )
 
     def _phases(self, sampling: Sampling, total: int) -> Iterator[Phase]:

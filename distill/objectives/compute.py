@@ -76,7 +76,7 @@ def row_losses(
 def _cut(objective: Objective, batch: Compared, length: int, unit_length: bool) -> Compared:
     """Return a batch with vectors cut to a length, as the loss compares them."""
     # Cosines do not depend on the length; squared errors and heads see vectors as the model gives them.
-    by_value = isinstance(objective, MseObjective | ClassificationObjective)
+    by_value = isinstance(objective, MseObjective | MarginMseObjective | ClassificationObjective)
     distils = isinstance(objective, MseObjective | CosineObjective)
     cut = batch.cut(length, unit_length=unit_length or not by_value, teacher=distils)
     if isinstance(objective, ClassificationObjective):  # as if the head's weights were cut (MRL-E of the paper)

@@ -219,7 +219,8 @@ def test_scandinavian_multi(run: Callable[..., Path]) -> None:
     assert counts["nordic-da da"]["read"] == 30
     assert [event["step"] for event in events(made, "dev")] == [14, 28, 42]
     assert "stopped early" in (made / "report.md").read_text()
-    assert [event["step"] for event in events(made, "scores")] == [35, 42]
+    best = min(events(made, "dev"), key=lambda event: event["loss"])  # which one hangs on the last bits of the losses
+    assert [event["step"] for event in events(made, "scores")] == [35, best["step"]]
 
 
 def test_minilm_1b(run: Callable[..., Path]) -> None:

@@ -13,7 +13,7 @@ from accelerate.state import AcceleratorState
 
 from distill.corpora import SentenceFilter, load_corpora
 from distill.errors import RunError
-from distill.gradients import TOKENS_PER_CHUNK
+from distill.gradients import TOKENS_PER_BACKWARD, TOKENS_PER_CHUNK
 from distill.pipeline import training_data
 from distill.recipe import load_recipe
 from distill.rundir import RunDirectory
@@ -47,19 +47,29 @@ def make_trainer(write_recipe: Callable[..., Path]) -> Iterator[Callable[..., Tr
         run.close()
 
 
+def trained_shapes(trainer: Trainer) -> tuple[list[tuple[int, ...]], list[float]]:
+    """Train, and return the shape of each input of the body and the losses."""
+    seen: list[tuple[int, ...]] = []
+    body = trainer.accelerator.unwrap_model(trainer.encoder).student[0].model
+    body.get_input_embeddings().register_forward_hook(lambda _, ids, out: seen.append(tuple(ids[0].shape)))
+    trainer.train()
+    return seen, [event["loss"] for event in trainer.run.read_log() if event["event"] == "train"]
+
+
 def test_only_fixed_shapes_reach_the_model_and_the_losses_are_the_same(make_trainer: Callable[..., Trainer]) -> None:
-    losses, shapes = [], []
-    for pad_to in (None, [8, 24, 32]):
-        trainer = make_trainer({"sampling": "equal", "batches": "single"}, pad_to=pad_to)
-        seen: set[tuple[int, ...]] = set()
-        body = trainer.accelerator.unwrap_model(trainer.encoder).student[0].model
-        body.get_input_embeddings().register_forward_hook(lambda _, ids, out, seen=seen: seen.add(tuple(ids[0].shape)))
-        trainer.train()
-        shapes.append(seen)
-        losses.append([event["loss"] for event in trainer.run.read_log() if event["event"] == "train"])
-    assert shapes[1] <= {(TOKENS_PER_CHUNK["cpu"] // length, length) for length in (8, 24, 32)}
-    assert len(shapes[0]) > len(shapes[1]) > 1
-    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    mixture = {"sampling": "equal", "batches": "single"}
+    free, losses = trained_shapes(make_trainer(mixture))
+    budget, texts = TOKENS_PER_CHUNK["cpu"], 2 * 16
+    for most, training in ((texts, {}), (2 * 5, {"micro_batch_size": 5})):
+        shapes, found = trained_shapes(make_trainer(mixture, pad_to=[8, 24, 32], **training))
+        assert set(shapes) <= {(min(most, budget // length), length) for length in (8, 24, 32)}
+        assert len(set(free)) > len(set(shapes)) > 1
+        assert found == pytest.approx(losses, abs=1e-5)
+
+
+@pytest.mark.parametrize("device", TOKENS_PER_CHUNK)
+def test_no_chunk_is_larger_than_what_is_kept_for_the_backward_pass(device: str) -> None:
+    assert TOKENS_PER_CHUNK[device] <= TOKENS_PER_BACKWARD[device]
 
 
 def test_steps_follow_the_mixture(make_trainer: Callable[..., Trainer]) -> None:

@@ -264,6 +264,8 @@ def test_predict_writes_tsv_and_says_what_is_wrong(
     assert 'did you mean "topic"?' in distill.run("predict", model, "--head", "topc", texts).errors
     texts.write_text("Katten sover.\n\n", encoding="utf-8")
     assert "texts.txt:2: an empty line" in distill.run("predict", model, "--head", "topic", texts).errors
+    texts.write_bytes("Sø.\n".encode("latin-1"))
+    assert "texts.txt: not UTF-8" in distill.run("predict", model, "--head", "topic", texts).errors
     weights = model / "heads" / "topic.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])
     assert "is damaged" in distill.run("predict", model, "--head", "topic", texts.with_name("small.yaml")).errors

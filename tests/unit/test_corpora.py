@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.corpora.load import DEV_ROWS
-from distill.corpora.sources import corpus_source
+from distill.corpora.sources import corpus_sources
 from distill.duplicates import normal_form
 from distill.errors import DataError, StorageError
 from distill.recipe import CorpusSection, Recipe, load_recipe
@@ -375,27 +376,31 @@ def test_a_corpus_is_read_from_any_kind_of_file(tmp_path: Path) -> None:
     sections["in_folder"] = {"folder": "folder"}
     written = recipe(tmp_path, **{name: {"languages": ["uk"], **section} for name, section in sections.items()})
     for name, section in written.corpora.items():
-        splits = (corpus_source(name, section, "uk", split) for split in ("train", "dev"))
-        rows = [zip(*batch.columns.values(), strict=True) for source in splits if source for batch in source.batches()]
+        splits = corpus_sources(name, section, "uk").values()
+        rows = [zip(*batch.columns.values(), strict=True) for source in splits for batch in source.batches()]
         assert [pair for batch in rows for pair in batch] == PAIRS, name
 
 
 def test_what_a_moses_corpus_depends_on_are_both_files(tmp_path: Path) -> None:
     written = recipe(tmp_path, mine={"files": str(moses(tmp_path, "a", PAIRS)[0]), "languages": ["uk"]})
-    before = corpus_source("mine", written.corpora["mine"], "uk", "train")
+    before = corpus_sources("mine", written.corpora["mine"], "uk")["train"]
     (tmp_path / "a.uk").write_text("Раз.\n" * len(PAIRS), encoding="utf-8")
-    after = corpus_source("mine", written.corpora["mine"], "uk", "train")
-    assert before
-    assert after
+    after = corpus_sources("mine", written.corpora["mine"], "uk")["train"]
     assert before.identity != after.identity
 
 
-def test_rows_of_a_data_set_are_read_and_a_missing_dev_split_is_none(data_set: Path) -> None:
-    source = corpus_source("corpora.x (en-uk)", hub_section(data_set), "uk", "train")
-    assert source
-    rows = [pair for batch in source.batches() for pair in zip(*batch.columns.values(), strict=True)]
+def test_rows_of_a_data_set_are_read_and_a_missing_dev_split_is_none(
+    data_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    asked = Mock(wraps=datasets.load_dataset_builder)
+    monkeypatch.setattr(datasets, "load_dataset_builder", asked)
+    sources = corpus_sources("corpora.x (en-uk)", hub_section(data_set, config="en-uk"), "uk")
+    rows = [pair for batch in sources["train"].batches() for pair in zip(*batch.columns.values(), strict=True)]
     assert rows == PAIRS
-    assert corpus_source("corpora.x (en-uk)", hub_section(data_set), "uk", "dev") is None
+    assert list(sources) == ["train"]
+    assert asked.call_count == 1  # the Hub is asked what the set has once, not for each split
 
 
 def test_nested_translations_of_a_data_set_are_found(data_set: Path) -> None:
@@ -403,8 +408,7 @@ def test_nested_translations_of_a_data_set_are_found(data_set: Path) -> None:
     nested = [{"id": str(n), "translation": {"en": a, "ukr": b}} for n, (a, b) in enumerate([*PAIRS, ("Alone.", None)])]
     nested.append({"id": "none", "translation": None})
     pq.write_table(pa.Table.from_pylist(nested), data_set / "train.parquet")
-    source = corpus_source("corpora.x (en-uk)", hub_section(data_set), "uk", "train")
-    assert source
+    source = corpus_sources("corpora.x (en-uk)", hub_section(data_set), "uk")["train"]
     [batch] = source.batches()
     assert list(zip(*batch.columns.values(), strict=True)) == PAIRS
     assert batch.one_sided == 2
@@ -421,7 +425,7 @@ def test_nested_translations_of_a_data_set_are_found(data_set: Path) -> None:
 )
 def test_a_data_set_that_does_not_fit_is_refused(data_set: Path, options: dict[str, Any], found: str) -> None:
     with pytest.raises(DataError) as caught:
-        corpus_source("corpora.x (en-uk)", hub_section(data_set, **options), "uk", "train")
+        corpus_sources("corpora.x (en-uk)", hub_section(data_set, **options), "uk")
     assert caught.value.where == f"corpora.x (en-uk): {data_set}"
     assert found in caught.value.found
 
@@ -429,4 +433,4 @@ def test_a_data_set_that_does_not_fit_is_refused(data_set: Path, options: dict[s
 def test_a_data_set_without_a_network_is_an_error() -> None:
     section = CorpusSection.model_validate({"hub": "nobody/nothing", "languages": ["uk"]})
     with pytest.raises(DataError, match=r"the Hub cannot be reached(.|\n)*HF_HUB_OFFLINE"):
-        corpus_source("corpora.x (en-uk)", section, "uk", "train")
+        corpus_sources("corpora.x (en-uk)", section, "uk")

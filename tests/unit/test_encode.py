@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill.encode import Precision, best_precision, encode, fixed_shape, length_batches, pad, padded_length, speed_up
+from distill.encode import Precision, best_precision, encode, length_batches, pad, padded_length, padded_shape, speed_up
 from distill.models import load_model
 
 
@@ -76,21 +76,24 @@ def test_pad() -> None:
     lengths=st.lists(st.integers(1, 256), min_size=1, max_size=200),
     tokens=st.sampled_from([100, 2_048, 65_536]),
     pad_to=st.sampled_from([(64, 128, 196, 256), (256,)]),
+    most=st.sampled_from([None, 1, 12]),
 )
-def test_only_shapes_of_the_fixed_lengths_occur(lengths: list[int], tokens: int, pad_to: tuple[int, ...]) -> None:
+def test_only_shapes_of_the_fixed_lengths_occur(
+    lengths: list[int], tokens: int, pad_to: tuple[int, ...], most: int | None
+) -> None:
     values = np.array(lengths, np.int32)
     ids = [np.full(n, 7, np.int32) for n in lengths]
-    batches = list(length_batches(values, tokens, pad_to))
+    batches = list(length_batches(values, tokens, pad_to, most))
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     for rows in batches:
-        features = pad([ids[row] for row in rows], 0, fixed_shape(values[rows], tokens, pad_to))
+        features = pad([ids[row] for row in rows], 0, padded_shape(values[rows], tokens, pad_to, most))
         n, length = features["input_ids"].shape
         assert length in pad_to
-        assert n == max(1, tokens // length)
+        assert n == max(1, min(tokens // length, most or tokens))
         assert length == min(allowed for allowed in pad_to if allowed >= values[rows].max())
         assert features["attention_mask"].sum(1).tolist() == [*values[rows].tolist(), *[1] * (n - len(rows))]
         assert (features["input_ids"] == 7).sum(1).tolist() == [*values[rows].tolist(), *[0] * (n - len(rows))]
-    assert all(len(rows) == max(1, tokens // padded_length(int(values[rows].max()), pad_to)) for rows in batches[:-1])
+        assert len(rows) == n or rows is batches[-1]
 
 
 def test_a_text_that_fits_no_fixed_length_is_an_error() -> None:

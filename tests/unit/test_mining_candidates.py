@@ -138,3 +138,10 @@ def test_an_absent_package_is_named(package: str, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(DistillError, match=package) as error:
         bm25(["a"], ["b"], 1) if package == "bm25s" else approximate_search(clusters(2, 0), clusters(9, 0), 1)
     assert "distill-multilingual[mining]" in error.value.hint
+
+
+def test_bm25_finds_nothing_in_passages_without_words() -> None:
+    find = bm25(["a cat", "!"], ["!!!", "🙂"], 5)
+    assert find(np.arange(2), None).passages.shape == (2, 0)
+    found = candidates({"bm25": find}, np.arange(2), 2)
+    assert len(found.query) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from distill.mining.candidates import bm25
 from distill.mining.models import Judge, ScorePairs
 from distill.mining.review import COLUMNS, accept, check_review, margin, triplet_id, write_review
 from distill.mining.triplets import Evidence, Triplet, TripletSettings, mine_triplets
-from distill.spreadsheet import read_sheet
+from distill.spreadsheet import guarded, read_sheet, write_sheet
 
 TOPICS = ["sport", "food", "weather"]
 
@@ -123,7 +124,7 @@ def save(path: Path, rows: list[dict[str, str]], delimiter: str = ",", end: str 
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, delimiter=delimiter, lineterminator=end)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: guarded(field) for name, field in row.items()} for row in rows)
     path.write_bytes((mark + table.getvalue()).encode())
 
 
@@ -173,6 +174,23 @@ def test_a_review_becomes_training_data(tmp_path: Path, delimiter: str, end: str
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     accept(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@given(st.lists(st.text("'=+-@1.,xe ", max_size=6)))
+def test_spreadsheets_compute_numbers_only(fields: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sheet.csv"
+        write_sheet(path, ["first", *(f"{n}" for n in range(len(fields)))], [["a", *fields]])
+        ((_, row),) = read_sheet(path, ["first", *(f"{n}" for n in range(len(fields)))])
+        assert list(row.values())[1:] == fields
+        (_, written) = csv.reader(path.open(encoding="utf-8-sig", newline=""))
+    for field in written:
+        if field[:1] in ("=", "+", "-", "@"):
+            float(field.replace(",", "."))
+
+
+def test_no_id_looks_like_a_number() -> None:
+    assert all(triplet_id([str(n)] * 3)[0].isalpha() for n in range(20))
 
 
 @pytest.mark.parametrize(

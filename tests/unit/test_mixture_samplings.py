@@ -206,6 +206,12 @@ def test_slices_of_the_processes_make_up_the_global_batch(kind: str, batches: st
         assert max(map(len, slices)) - min(map(len, slices)) <= 1
 
 
+def test_a_round_robin_of_domains_ends_with_all_of_the_largest_data_set() -> None:
+    made = schedule({"kind": "round_robin", "until": "largest"}, epochs=1, cluster_by="domain")
+    rows = [row for step in made.steps() if step.objective == "first" for row in step.rows.tolist() if row < 700]
+    assert sorted(rows) == list(range(700))
+
+
 def test_a_round_robin_goes_round() -> None:
     made = schedule("round_robin")
     labels = [data_set_of(made, step)[0] for step in islice(made.steps(), 12)]

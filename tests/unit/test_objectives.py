@@ -319,6 +319,16 @@ def test_matryoshka_of_mse_cuts_the_teacher_too(unit_length: bool) -> None:
     assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
 
 
+@pytest.mark.parametrize("unit_length", [True, False])
+def test_matryoshka_of_margin_mse_has_vectors_as_long_as_the_teachers(unit_length: bool) -> None:
+    columns, teacher = ([vectors(5, 8, seed=seed + more) for seed in range(3)] for more in (0, 3))
+    objective = section(loss="margin_mse", matryoshka=[4])
+    found = row_losses("a", objective, batch(columns, teacher), NO_HEADS, step=0, unit_length=unit_length)
+    anchor, *others = (functional.normalize(c[:, :4], dim=1) if unit_length else c[:, :4] for c in columns)
+    own, wanted = ((a * (p - n)).sum(dim=1) for a, p, n in ((anchor, *others), teacher))
+    assert found.tolist() == pytest.approx((own - wanted).square().tolist(), rel=1e-4)
+
+
 def test_matryoshka_of_similarity_keeps_the_teachers_similarities() -> None:
     columns, teacher = ([vectors(5, 8, seed=seed + more) for seed in range(2)] for more in (0, 2))
     objective = section(loss="similarity", form="mse", matryoshka=[4])
