@@ -44,6 +44,12 @@ def test_bm25_scores_as_lucene() -> None:
     assert found.scores[1, 0] == pytest.approx(lucene(["кіт"], words[2], words))
 
 
+def test_bm25_finds_words_that_no_spaces_part() -> None:
+    passages = ["猫は床にいる", "犬は庭にいる", "แมวนอนหลับ"]
+    found = bm25(["猫と庭の猫", "แมว"], passages, 3)(everything(2), None)
+    assert found.passages[:, 0].tolist() == [0, 2]
+
+
 def test_bm25_searches_the_allowed_passages_alone() -> None:
     found = bm25(["cat dog"], PASSAGES, 2)(everything(1), np.array([True, False, True, True]))
     assert found.passages.tolist() == [[0, -1]]
