@@ -139,6 +139,8 @@ def load_head(folder: Path, name: str) -> Head:
     Raises:
         ModelError: it has none of this name, or the files are damaged.
     """
+    if not folder.is_dir():
+        raise ModelError(f"model: {folder}", "no such folder", expected="a model with heads, or a run directory")
     try:
         heads = json.loads((folder / HEADS_FILE).read_text(encoding="utf-8"))["heads"]
     except FileNotFoundError:
