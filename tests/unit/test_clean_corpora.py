@@ -197,6 +197,12 @@ def test_triplets_of_which_none_has_a_negative_are_counted_once(tmp_path: Path) 
     }
 
 
+def test_a_row_is_not_given_to_a_corpus_that_takes_only_some(tmp_path: Path) -> None:
+    some, own = load(tmp_path, {"a": GOOD, "b": GOOD[:10]}, a={"max_rows": 3})
+    assert rows_of(own) == GOOD[:10]
+    assert (dropped(some), len(some.train)) == ({"duplicates": 10}, 3)
+
+
 def test_dev_rows_beyond_those_that_are_used_are_counted(tmp_path: Path) -> None:
     for split, first, count in (("train", 0, 20), ("dev", 20, 12)):
         (tmp_path / "en-uk").mkdir(exist_ok=True)
