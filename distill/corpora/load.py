@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.cleaning import not_judged
 from distill.cleaning.minhash import Sketches, join_sketches
 from distill.corpora.across import drop_across
 from distill.corpora.cache import CachedRows
@@ -185,7 +186,11 @@ def _draft(
         np.arange(n_train),
         np.arange(n_train, len(rows)),
         counts,
-        Cleaning(malformed, {n: _joined([part.repaired[n] for part in parts]) for n in parts[0].repaired}),
+        Cleaning(
+            malformed,
+            {n: _joined([part.repaired[n] for part in parts]) for n in parts[0].repaired},
+            not_judged={rule: why for rule, why in not_judged(language).items() if rule in parts[0].flags},
+        ),
     )
     draft = Draft(
         where,

@@ -197,6 +197,17 @@ def test_triplets_of_which_none_has_a_negative_are_counted_once(tmp_path: Path) 
     }
 
 
+def test_the_report_says_which_rules_cannot_judge_a_language(tmp_path: Path) -> None:
+    rows = [{"english": f"House {n} is old.", "non_english": f"S Huus {n} isch alt."} for n in range(9)]
+    write_json_lines(tmp_path / "a.jsonl", rows)
+    section = {"files": "a.jsonl", "languages": ["gsw"], "dev_rows": 0}
+    (corpus,) = load_sections(tmp_path, {"a": section}, cleaning={"swapped": False})
+    assert "| a | en-gsw | not judged | language | 9 | the identifier does not know gsw |" in cleaning_markdown(
+        [corpus], examples=True
+    )
+    assert cleaning_dict([corpus])["a en-gsw"]["not_judged"] == {"language": "the identifier does not know gsw"}
+
+
 def test_a_row_is_not_given_to_a_corpus_that_takes_only_some(tmp_path: Path) -> None:
     some, own = load(tmp_path, {"a": GOOD, "b": GOOD[:10]}, a={"max_rows": 3})
     assert rows_of(own) == GOOD[:10]
