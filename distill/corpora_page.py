@@ -38,7 +38,8 @@ FATES = {
     "shared with dev": "with a text of the dev rows",
     "malformed": "malformed",
     "without a negative": "without a negative: pairs of their own",
-    "left over": "more than max_rows or dev_rows",
+    "over max_rows": "more than max_rows",
+    "dev rows not used": "more than dev_rows (300 if the recipe does not say)",
 }
 """What becomes of a row, in words; each has a colour of its own."""
 

@@ -148,7 +148,7 @@ def cleaning_dict(corpora: Sequence[Corpus]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Happened:
-    """Something that happened to rows: malformed, repaired or dropped; by which rule, and what that looks for."""
+    """What happened to rows: malformed, repaired, dropped, not judged; by which rule, what it looks for or why not."""
 
     what: str
     rule: str
@@ -157,11 +157,13 @@ class _Happened:
 
 
 def _happened(corpus: Corpus) -> list[_Happened]:
-    """Return what was malformed, repaired and dropped, where anything was."""
+    """Return what was malformed, repaired, dropped and not judged, where anything was."""
     cleaning = corpus.cleaning
     found = [_Happened("malformed", "", "not to be read; see the first ones", cleaning.malformed)]
     found += [_Happened("repaired", name, REPAIRS[name], tally) for name, tally in cleaning.repaired.items()]
     found += [_Happened("dropped", name, REASONS[name], tally) for name, tally in cleaning.dropped.items()]
+    rows = Tally(corpus.counts.get("read", 0))
+    found += [_Happened("not judged", name, why, rows) for name, why in cleaning.not_judged.items()]
     return [one for one in found if one.tally.count]
 
 

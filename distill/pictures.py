@@ -11,8 +11,8 @@ from html import escape
 WIDTH, HEIGHT, FOOT = 320, 110, 16
 """Size of a histogram, and of the names below it."""
 
-LIGHT = ("2f6fbf", "d9822b", "5c7a29", "c0392b", "8e44ad", "16897a", "b7950b", "7f5539", "d16ba5", "8e969f")
-DARK = ("6ea8ee", "f0a35e", "a3c266", "ee7466", "c48be0", "4fc3b0", "e0c04c", "b98b68", "e79ac5", "7d858e")
+LIGHT = ("2f6fbf", "d9822b", "5c7a29", "c0392b", "8e44ad", "16897a", "b7950b", "7f5539", "d16ba5", "1b2a49", "8e969f")
+DARK = ("6ea8ee", "f0a35e", "a3c266", "ee7466", "c48be0", "4fc3b0", "e0c04c", "b98b68", "e79ac5", "c9d6f2", "7d858e")
 """Colours of the parts of bars; the last one is grey."""
 
 STYLE = """

@@ -24,11 +24,13 @@ class AcrossRules:
 
     Attributes:
         duplicates: drop rows equal to an earlier one in the normal form of all their texts.
+        exact: compare the texts themselves, not their normal forms, for duplicates.
         translations: most rows of one English sentence, not counting equal ones.
         near_duplicates: least Jaccard similarity at which a row is dropped; see `distill.cleaning.minhash`.
     """
 
     duplicates: bool = True
+    exact: bool = False
     translations: int | None = None
     near_duplicates: float | None = None
 
@@ -38,7 +40,7 @@ class RowKeys:
     """What the rules need of n rows.
 
     Attributes:
-        rows: `distill.store.text_keys` of their `row_forms` (n, 2).
+        rows: `distill.store.text_keys` of their `row_forms`, or of their texts (n, 2).
         english: that of the normal forms of their English texts (n, 2).
         sketches: of their `row_forms`; None where near-duplicates are not looked for.
     """

@@ -24,6 +24,9 @@ FOREIGN_LETTERS = {"uk": "ыэёъ", "ru": "іїєґў", "bg": "ыэёіїє", "
 SHORTEST = 12
 """Letters a text needs for its language or script to be judged."""
 
+SHORT = 200.0
+"""Letters times odds that a text needs: a word or two look like another language by chance, or are a name."""
+
 STRANGE = 3
 """Letters of another script, but Latin, that no name or formula explains."""
 
@@ -53,7 +56,8 @@ def language(texts: Texts, rule: LanguageRule) -> Flags:
     odds = texts.log_odds
     others = np.setdiff1d(np.arange(odds.shape[1]), identify.columns(texts.language, *NEAR.get(texts.language, ())))
     lead = odds[:, others].max(axis=1) - _own(texts, texts.language)
-    needed = np.where(_has_foreign_letters(texts), WITH_FOREIGN_LETTERS * rule.odds, rule.odds)
+    needed = np.maximum(rule.odds, SHORT / np.maximum(texts.letters, 1))
+    needed = np.where(_has_foreign_letters(texts), WITH_FOREIGN_LETTERS * needed, needed)
     return np.asarray((lead > needed) & (texts.letters >= SHORTEST))
 
 

@@ -14,7 +14,7 @@ from distill.identify import knows
 from distill.recipe.cleaning import CleaningSection, Rule
 from distill.scripts import SCRIPTS, script_of
 
-VERSION = 1
+VERSION = 2
 """To be raised when a repair or rule does something else than before: what is stored is then made again."""
 
 

@@ -29,6 +29,7 @@ def across_rules(section: CleaningSection) -> AcrossRules:
     duplicates, translations, near = section.duplicates, section.translations, section.near_duplicates
     return AcrossRules(
         duplicates=bool(duplicates and duplicates.on),
+        exact=bool(duplicates and duplicates.form == "exact"),
         translations=translations.most if translations and translations.on else None,
         near_duplicates=near.threshold if near and near.on else None,
     )

@@ -98,7 +98,7 @@ def _ray_task(stage: Stage, job: Job, row: dict[str, int]) -> dict[str, bytes]:
 def _clean_shards(job: Job, run: Run) -> dict[str, dict[str, int]]:
     with disk_errors(job.work):
         job.work.mkdir(parents=True, exist_ok=True)
-    depends = [job.rules.identity, job.across.near_duplicates is not None, stages.VERSION]
+    depends = [job.rules.identity, job.across.exact, job.across.near_duplicates is not None, stages.VERSION]
     job = replace(job, keys=tuple(stages.digest([file_checksum(shard), depends]) for shard in job.shards))
     _refuse_others(job)
     report = job.out / "cleaning.json"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
@@ -120,7 +121,8 @@ def prepare(job: Job, number: int) -> None:
     table, counts = clean_rows(_read_shard(job.shards[number]), job.rules)
     english, other = (table[column].to_pylist() for column in COLUMNS)
     forms = row_forms([english, other])
-    keys, rows = text_keys([normal_form(text) for text in english]), text_keys(forms)
+    keys = text_keys([normal_form(text) for text in english])
+    rows = text_keys(list(map("\n".join, zip(english, other, strict=True))) if job.across.exact else forms)
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     arrays: dict[str, npt.NDArray[Any]] = {"english": keys[order].T, "rows": rows[order].T, "order": order}
     if job.across.near_duplicates is not None:
@@ -329,10 +331,21 @@ def counts_of(job: Job, number: int, prepared: Mapping[str, Any]) -> dict[str, i
 
 
 def _read_shard(path: Path) -> pa.Table:
-    missing = [column for column in COLUMNS if column not in pq.read_schema(path).names]
-    if missing:
-        raise DataError(str(path), f"no column {' or '.join(missing)}", expected=f"columns {' and '.join(COLUMNS)}")
-    return pq.read_table(path, columns=list(COLUMNS))
+    """Return the two columns of a shard; a text that is not there is empty, as in corpora."""
+    try:
+        types = {field.name: str(field.type) for field in pq.read_schema(path)}
+        missing = [column for column in COLUMNS if column not in types]
+        if missing:
+            raise DataError(str(path), f"no column {' or '.join(missing)}", expected=f"columns {' and '.join(COLUMNS)}")
+        for column in COLUMNS:
+            if "string" not in types[column] and types[column] != "null":
+                raise DataError(str(path), f"column {column!r} holds {types[column]}", expected="text")
+        table = pq.read_table(path, columns=list(COLUMNS)).cast(pa.schema([(name, pa.string()) for name in COLUMNS]))
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise DataError(str(path), f"cannot be read: {first}", expected="a whole parquet file in UTF-8") from error
+    return pa.table({name: pc.fill_null(table[name], "") for name in COLUMNS})
 
 
 def _array(job: Job, number: int, name: str) -> npt.NDArray[Any]:

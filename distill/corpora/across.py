@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 def drop_across(drafts: Sequence[Draft]) -> None:
     """Take out the rows to train on that rules across corpora drop.
 
-    Corpora of the same kind and language are compared in the order of the recipe: a row stays in the first that has
-    it. Each corpus's own rules say what is dropped from it.
+    Corpora of the same kind and language are compared in the order of the recipe, those with `max_rows` last: a row
+    stays in the first that has it, and that should not be one that will not use it. Each corpus's own rules say what
+    is dropped from it.
     """
     groups: dict[tuple[str, str], list[Draft]] = {}
-    for draft in drafts:
+    for draft in sorted(drafts, key=lambda draft: draft.section.max_rows is not None):
         groups.setdefault((draft.corpus.kind, draft.corpus.language), []).append(draft)
     for (kind, _), group in groups.items():
         _apply(group, "duplicates", _duplicates)

@@ -41,11 +41,13 @@ class Cleaning:
         malformed: rows of files that could not be read, with place and fault.
         repaired: repair → rows whose texts it changed, with a text before and after.
         dropped: rule → rows it dropped, with their texts; a row counts for the first rule that drops it.
+        not_judged: rule that is on but says nothing about texts of this language → why.
     """
 
     malformed: Tally = Tally(0)
     repaired: dict[str, Tally] = field(default_factory=dict)
     dropped: dict[str, Tally] = field(default_factory=dict)
+    not_judged: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.cleaning import not_judged
 from distill.cleaning.minhash import Sketches, join_sketches
 from distill.corpora.across import drop_across
 from distill.corpora.cache import CachedRows
@@ -74,10 +75,7 @@ def load_sections(
     corpora = [corpus for draft in drafts for corpus in _split(draft)]
     _keep_dev_apart(corpora)
     for corpus in corpora:
-        used = {"train": len(corpus.train), "dev": len(corpus.dev)}
-        dropped = sum(corpus.counts.values()) - corpus.counts["read"]
-        left_over = corpus.counts["read"] - dropped - sum(used.values())  # more than max_rows or dev_rows
-        corpus.counts |= ({"left over": left_over} if left_over else {}) | used
+        corpus.counts |= {"train": len(corpus.train), "dev": len(corpus.dev)}
         if not len(corpus.train):
             raise _nothing_left(corpus)
     return corpora
@@ -186,7 +184,11 @@ def _draft(
         np.arange(n_train),
         np.arange(n_train, len(rows)),
         counts,
-        Cleaning(malformed, {n: _joined([part.repaired[n] for part in parts]) for n in parts[0].repaired}),
+        Cleaning(
+            malformed,
+            {n: _joined([part.repaired[n] for part in parts]) for n in parts[0].repaired},
+            not_judged={rule: why for rule, why in not_judged(language).items() if rule in parts[0].flags},
+        ),
     )
     draft = Draft(
         where,
@@ -224,11 +226,15 @@ def _joined(tallies: Sequence[Tally]) -> Tally:
 def _split(draft: Draft) -> list[Corpus]:
     """Return a corpus with its rows to train on and held out."""
     section, corpus = draft.section, draft.corpus
+    left = len(corpus.train)
     corpus.train = _spread(corpus.train, section.max_rows)
+    corpus.counts["over max_rows"] = left - len(corpus.train)
     if not len(corpus.dev) and section.dev_rows != 0:
         wanted = section.dev_rows or min(DEV_ROWS, int(len(corpus.train) * DEV_SHARE))
         corpus.train, corpus.dev = _hold_out(draft.where, corpus.keys[corpus.columns[0]], corpus.train, wanted)
+    left = len(corpus.dev)
     corpus.dev = _spread(corpus.dev, section.dev_rows or DEV_ROWS)
+    corpus.counts["dev rows not used"] = left - len(corpus.dev)
     return _split_off_pairs(corpus) if corpus.kind == "triplets" else [corpus]
 
 
@@ -249,12 +255,14 @@ def _split_off_pairs(corpus: Corpus) -> list[Corpus]:
     )
     corpus.train, corpus.dev = corpus.train[~lacking[corpus.train]], corpus.dev[~lacking[corpus.dev]]
     if not len(pairs.train):
+        corpus.counts["dev rows not used"] += len(pairs.dev)
         return [corpus]
+    if not len(corpus.train):
+        corpus.counts["dev rows not used"] += len(corpus.dev)
+        return [replace(pairs, counts=corpus.counts, cleaning=corpus.cleaning, overlap=corpus.overlap)]
     pairs.counts["read"] = len(pairs.train) + len(pairs.dev)
     corpus.counts["without a negative"] = pairs.counts["read"]
-    if len(corpus.train):
-        return [corpus, pairs]
-    return [replace(pairs, counts=corpus.counts, cleaning=corpus.cleaning, overlap=corpus.overlap)]
+    return [corpus, pairs]
 
 
 def _spread(rows: Rows, most: int | None) -> Rows:

@@ -9,7 +9,7 @@ import pytest
 from distill.corpora.catalogue import Entry, catalogue, rounded
 from distill.corpora.sources import bundled_file
 from distill.languages import parse_language
-from distill.recipe.corpora import BUNDLED
+from distill.recipe.corpora import BUNDLED, CorpusSection
 from distill.recipe.document import read_document
 from distill.recipe.load import load_recipe
 
@@ -90,3 +90,26 @@ def test_recipes_take_known_corpora_as_the_catalogue_advises() -> None:
                 entry = hubs[section.hub]
                 assert set(section.languages) <= set(entry.languages)
                 assert (section.cleaning is not None) is entry.mined
+
+
+def test_the_recipe_of_many_sets_takes_them_as_the_catalogue_does() -> None:
+    recipe = load_recipe(Path(__file__).resolve().parents[2] / "recipes" / "scandinavian-multi.yaml")
+    known = [entry for entry in catalogue().values() if "hub" in entry.corpus]
+    found = set()
+    for section in recipe.corpora.values():
+        for language in section.languages:
+            for entry in known:
+                if entry.corpus["hub"] == section.hub and language in entry.languages:
+                    listed = entry.section(language)
+                    assert (listed.rows, listed.where) == (section.rows, section.where)
+                    assert _sources(listed) == _sources(section)
+                    found.add(section.hub)
+    assert found == {section.hub for section in recipe.corpora.values()} - {
+        "alexandrainst/scandi-qa",  # a script, which the catalogue takes from files
+        "NbAiLab/norwegian-paws-x",
+    }
+
+
+def _sources(section: CorpusSection) -> dict[str, str | int]:
+    """Return the column of each part of a row."""
+    return {part: section.columns.names().get(part, part) for part in (*section.texts, *section.values)}

@@ -184,6 +184,52 @@ def test_triplets_without_a_negative_become_pairs(tmp_path: Path) -> None:
     assert rows_of(pairs)[0] == ("Spørsmål nummer 0?", "Svar nummer 0.")
 
 
+def test_triplets_of_which_none_has_a_negative_are_counted_once(tmp_path: Path) -> None:
+    rows = [{"anchor": f"Spørsmål nummer {n}?", "positive": f"Svar nummer {n}.", "negative": ""} for n in range(30)]
+    write_json_lines(tmp_path / "nli.jsonl", rows)
+    section = {"files": "nli.jsonl", "rows": "triplets", "languages": ["nb"], "dev_rows": 5, "max_rows": 20}
+    (pairs,) = load_sections(tmp_path, {"nli": section}, cleaning="off")
+    assert {reason: count for reason, count in pairs.counts.items() if count} == {
+        "read": 30,
+        "over max_rows": 10,
+        "train": 15,
+        "dev": 5,
+    }
+
+
+def test_the_report_says_which_rules_cannot_judge_a_language(tmp_path: Path) -> None:
+    rows = [{"english": f"House {n} is old.", "non_english": f"S Huus {n} isch alt."} for n in range(9)]
+    write_json_lines(tmp_path / "a.jsonl", rows)
+    section = {"files": "a.jsonl", "languages": ["gsw"], "dev_rows": 0}
+    (corpus,) = load_sections(tmp_path, {"a": section}, cleaning={"swapped": False})
+    assert "| a | en-gsw | not judged | language | 9 | the identifier does not know gsw |" in cleaning_markdown(
+        [corpus], examples=True
+    )
+    assert cleaning_dict([corpus])["a en-gsw"]["not_judged"] == {"language": "the identifier does not know gsw"}
+
+
+def test_a_row_is_not_given_to_a_corpus_that_takes_only_some(tmp_path: Path) -> None:
+    some, own = load(tmp_path, {"a": GOOD, "b": GOOD[:10]}, a={"max_rows": 3})
+    assert rows_of(own) == GOOD[:10]
+    assert (dropped(some), len(some.train)) == ({"duplicates": 10}, 3)
+
+
+def test_dev_rows_beyond_those_that_are_used_are_counted(tmp_path: Path) -> None:
+    for split, first, count in (("train", 0, 20), ("dev", 20, 12)):
+        (tmp_path / "en-uk").mkdir(exist_ok=True)
+        rows = [{"english": f"Row {n}.", "non_english": f"Рядок {n}."} for n in range(first, first + count)]
+        write_json_lines(tmp_path / "en-uk" / f"{split}.jsonl", rows)
+    section = {"folder": str(tmp_path), "languages": ["uk"], "dev_rows": 4, "max_rows": 15}
+    (corpus,) = load_sections(tmp_path, {"a": section}, cleaning="off")
+    assert {reason: count for reason, count in corpus.counts.items() if count} == {
+        "read": 32,
+        "over max_rows": 5,
+        "dev rows not used": 8,
+        "train": 15,
+        "dev": 4,
+    }
+
+
 def test_scores_labels_and_domains_are_read(tmp_path: Path) -> None:
     write_json_lines(
         tmp_path / "sts.jsonl",
@@ -264,4 +310,4 @@ def test_max_rows_are_spread_over_rows_of_any_kind(tmp_path: Path, kind: str) ->
     section = {"files": "a.jsonl", "rows": kind, "languages": "nb", "dev_rows": 0, "max_rows": 4}
     (corpus,) = load_sections(tmp_path, {"a": section}, cleaning="off")
     assert corpus.train.tolist() == [0, 33, 66, 99]
-    assert corpus.counts["left over"] == 96
+    assert corpus.counts["over max_rows"] == 96

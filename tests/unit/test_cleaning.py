@@ -108,6 +108,20 @@ def test_strict_drops_more(rule: str, english: str, other: str) -> None:
 @pytest.mark.parametrize(
     ("english", "other", "language"),
     [
+        ("Maximum entries", "Максимальна кількість записів", "uk"),
+        ("Calendar name", "Назва календаря", "uk"),
+        ("Compress now", "Komprimera nu", "sv"),
+        ("Insert stamp symbol", "Вставити символ штампа", "uk"),
+    ],
+)
+def test_strict_does_not_judge_a_few_words_by_little_evidence(english: str, other: str, language: str) -> None:
+    assert "language" not in dropped(english, other, language, STRICT)
+    assert "language" in dropped("The dog sleeps.", "Le chien dort ici.", "sv", STRICT)
+
+
+@pytest.mark.parametrize(
+    ("english", "other", "language"),
+    [
         ("Open the window.", "Åpne vinduet, vær så snill.", "da"),
         ("I do not know what that means.", "Eg veit ikkje kva det betyr.", "nb"),
         ("I do not know what that means.", "Jeg ved ikke, hvad det betyder.", "nb"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from distill.corpora import Corpus, SentenceFilter, load_corpora
-from distill.corpora_page import statistics_page
+from distill.corpora_page import FATES, statistics_page
 from distill.corpora_stats import (
     QUANTILES,
     WORD_BINS,
@@ -24,6 +24,7 @@ from distill.corpora_stats import (
     sample,
     shared_texts,
 )
+from distill.pictures import DARK, LIGHT
 from distill.recipe import Recipe, load_recipe
 
 SCRIPT = (
@@ -176,9 +177,11 @@ def test_the_page_shows_the_counts(statistics: Statistics) -> None:
     page = Page(statistics_page(statistics))
     first, second = statistics.corpora
     assert first.counts == {
-        "read": 63, "malformed": 0, "cleaned out": 1, "in a test set": 1, "near a test set": 0, "shared with dev": 0,
-        "train": 61, "dev": 0,
+        "read": 63, "malformed": 0, "cleaned out": 1, "in a test set": 1, "near a test set": 0, "over max_rows": 0,
+        "dev rows not used": 0, "shared with dev": 0, "train": 61, "dev": 0,
     }  # fmt: skip
+    assert set(first.counts) - {"read"} <= set(FATES)
+    assert len(FATES) <= len(LIGHT) == len(DARK)
     assert "104rows read" in page.text
     for corpus in (first, second):
         assert f"{corpus.label}{corpus.counts['train']} of {corpus.counts['read']}" in page.text

@@ -20,6 +20,7 @@ SENTENCES = [
     ("There are 15 apples in this basket.", "У цьому кошику 51 яблуко."),
     ("She bought a new coat for the winter.", "She bought a new coat for the winter."),
     ("My brother has never been to the sea.", ""),
+    ("I have not seen your sister for a year.", None),
     ("What time does the train leave today?", "О котрій годині сьогодні відходить потяг?"),
     ("what time does the train leave today", "О котрій годині сьогодні відходить потяг"),
     ("We had to wait for almost three hours.", "Нам довелося чекати майже три години."),
@@ -36,23 +37,27 @@ def shards(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_shards_hold_what_a_run_would_keep(tmp_path: Path, shards: list[Path]) -> None:
-    out = tmp_path / "clean"
-    command = ["data", "clean", *map(str, shards), "--out", str(out), "--language", "uk", "--processes", "1"]
-    result = CliRunner().invoke(main, command)
-    assert result.exit_code == 0, result.output
-    cleaned = [row for path in sorted(out.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+@pytest.mark.parametrize(("cleaning", "left"), [({}, 4), ({"duplicates": {"form": "exact"}}, 5)])
+def test_shards_hold_what_a_run_would_keep(
+    tmp_path: Path, shards: list[Path], cleaning: dict[str, object], left: int
+) -> None:
     document = {
+        "cleaning": cleaning,
         "name": "x",
         "teacher": {"model": "a/b"},
         "student": {"kind": "transplant"},
         "corpora": {"all": {"files": "part-*.parquet", "languages": "uk", "dev_rows": 0}},
     }
     (tmp_path / "r.yaml").write_text(json.dumps(document))
+    out = tmp_path / "clean"
+    options = ["--out", str(out), "--language", "uk", "--processes", "1", "--recipe", str(tmp_path / "r.yaml")]
+    result = CliRunner().invoke(main, ["data", "clean", *map(str, shards), *options])
+    assert result.exit_code == 0, result.output
+    cleaned = [row for path in sorted(out.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
     (corpus,) = load_corpora(load_recipe(tmp_path / "r.yaml"), SentenceFilter())
     kept = [row for batch in corpus.batches(corpus.train) for row in zip(*batch, strict=True)]
     assert [(row["english"], row["non_english"]) for row in cleaned] == kept
-    assert len(kept) == 4
+    assert len(kept) == left
     assert f"kept:{len(kept):>26,}"[:5] in result.output
     counts = json.loads((out / "cleaning.json").read_text())["shards"]
     totals = {name: sum(shard.get(name, 0) for shard in counts.values()) for name in corpus.cleaning.dropped}

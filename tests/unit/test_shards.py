@@ -175,6 +175,12 @@ def test_what_is_wrong_with_the_input_is_said(tmp_path: Path) -> None:
     pq.write_table(pa.table({"english": ["a"], "text": ["b"]}), path)
     with pytest.raises(DataError, match="no column non_english"):
         clean_shards_locally([path], tmp_path / "out", RULES, ACROSS, processes=1)
+    pq.write_table(pa.table({"english": [1], "non_english": ["b"]}), path)
+    with pytest.raises(DataError, match="'english' holds int64"):
+        here([path], tmp_path / "out")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match="cannot be read"):
+        here([path], tmp_path / "out")
     (tmp_path / "out" / "old.parquet").write_bytes(b"")
     with pytest.raises(DataError, match=r"other parquet files: old\.parquet"):
         here([path], tmp_path / "out")
