@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distill.cleaning.minhash import Sketches, Texts, near_duplicates
 from distill.duplicates import Numbers, normal_form
 from distill.store import Keys
 
@@ -35,64 +34,9 @@ class AcrossRules:
     near_duplicates: float | None = None
 
 
-@dataclass(frozen=True)
-class RowKeys:
-    """What the rules need of n rows.
-
-    Attributes:
-        rows: `distill.store.text_keys` of their `row_forms`, or of their texts (n, 2).
-        english: that of the normal forms of their English texts (n, 2).
-        sketches: of their `row_forms`; None where near-duplicates are not looked for.
-    """
-
-    rows: Keys
-    english: Keys
-    sketches: Sketches | None = None
-
-
-@dataclass(frozen=True)
-class Across:
-    """What the rules say of n rows.
-
-    Attributes:
-        dropped: by rule, the rows it drops (n,); no row is dropped twice.
-        like: for each duplicate and near-duplicate the earlier row it is like, else its own number (n,).
-    """
-
-    dropped: dict[str, Flags]
-    like: Numbers
-
-
 def row_forms(columns: Sequence[Sequence[str]]) -> list[str]:
     """Return the normal forms of each row's texts in one text; another translation of a sentence is another row."""
     return ["\n".join(forms) for forms in zip(*(map(normal_form, column) for column in columns), strict=True)]
-
-
-def drop_across(keys: RowKeys, texts: Texts, rules: AcrossRules) -> Across:
-    """Return what the rules drop; each looks only at what those before it left.
-
-    Args:
-        keys: of the rows.
-        texts: gives the `row_forms` of rows; called only for rows that may be near others.
-        rules: those to apply.
-    """
-    like = np.arange(len(keys.rows))
-    dropped: dict[str, Flags] = {}
-    left = np.arange(len(like))
-    if rules.duplicates:
-        like = first_rows(keys.rows)
-        dropped["duplicates"] = like != left
-        left = np.flatnonzero(~dropped["duplicates"])
-    if rules.translations is not None:
-        dropped["translations"] = np.zeros(len(like), bool)
-        dropped["translations"][left] = too_many(keys.english[left], rules.translations)
-        left = left[~dropped["translations"][left]]
-    if rules.near_duplicates is not None and keys.sketches is not None:
-        near = near_duplicates(keys.sketches.take(left), lambda rows: texts(left[rows]), rules.near_duplicates)
-        like[left] = left[near]
-        dropped["near_duplicates"] = np.zeros(len(like), bool)
-        dropped["near_duplicates"][left] = like[left] != left
-    return Across(dropped, like)
 
 
 def first_rows(keys: Keys) -> Numbers:

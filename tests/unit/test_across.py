@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from across import drop_across
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.cleaning.across import AcrossRules, RowKeys, drop_across, first_rows, row_forms, similar, too_many, unlike
-from distill.cleaning.minhash import sketch
-from distill.duplicates import normal_form
-from distill.store import Keys, text_keys
+from distill.cleaning.across import AcrossRules, first_rows, similar, too_many, unlike
+from distill.store import Keys
 
 BRIDGE = "The council of the city decided in 2014 to close the old bridge over the river."
 MOST = "Рада міста вирішила закрити старий міст через річку у 2014 році."
@@ -37,10 +36,8 @@ def test_rows_beyond_the_most_of_a_key(keys: Keys, most: int) -> None:
 
 def across(pairs: list[tuple[str, str]], rules: AcrossRules) -> tuple[dict[str, list[int]], list[int]]:
     english, other = map(list, zip(*pairs, strict=True))
-    forms = row_forms([english, other])
-    keys = RowKeys(text_keys(forms), text_keys(list(map(normal_form, english))), sketch(forms))
-    found = drop_across(keys, lambda rows: [forms[row] for row in rows.tolist()], rules)
-    return {rule: np.flatnonzero(flags).tolist() for rule, flags in found.dropped.items()}, found.like.tolist()
+    dropped, like = drop_across(english, other, rules)
+    return {rule: np.flatnonzero(flags).tolist() for rule, flags in dropped.items()}, like.tolist()
 
 
 PAIRS = [

@@ -11,15 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from across import drop_across
 
 from distill.cleaning import shards, stages
-from distill.cleaning.across import AcrossRules, Flags, RowKeys, drop_across, row_forms
-from distill.cleaning.minhash import sketch
+from distill.cleaning.across import AcrossRules, Flags
 from distill.cleaning.shards import clean_shards_locally, clean_shards_with_ray
 from distill.cleaning.stages import RowRules
-from distill.duplicates import normal_form
 from distill.errors import DataError
-from distill.store import text_keys
 
 ACROSS = AcrossRules(translations=2, near_duplicates=0.8)
 
@@ -55,10 +53,8 @@ def in_memory(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     left = ~np.any(list(drop(english, other).values()), axis=0)
     pairs = [pair for pair, keep in zip(zip(english, other, strict=True), left, strict=True) if keep]
     english, other = map(list, zip(*pairs, strict=True))
-    forms = row_forms([english, other])
-    keys = RowKeys(text_keys(forms), text_keys(list(map(normal_form, english))), sketch(forms))
-    found = drop_across(keys, lambda numbers: [forms[n] for n in numbers.tolist()], ACROSS)
-    return [pair for pair, *dropped in zip(pairs, *found.dropped.values(), strict=True) if not any(dropped)]
+    found, _ = drop_across(english, other, ACROSS)
+    return [pair for pair, *dropped in zip(pairs, *found.values(), strict=True) if not any(dropped)]
 
 
 def write(folder: Path, pairs: list[tuple[str, str]], parts: int) -> list[Path]:
