@@ -30,6 +30,7 @@ from distill.store import Keys, Rows, TokenStore, VectorStore
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel
 
 TOKENS_PER_CHUNK = {"cpu": 2_048, "cuda": 65_536}
 TOKENS_PER_BACKWARD = {"cpu": 8_192, "cuda": 32_768}
@@ -81,6 +82,7 @@ class TrainingData:
         tokens: token ids by row.
         vectors: the teacher's vectors by row.
         unit_length: whether the teacher's vectors have length 1.
+        teacher: the teacher's encoder, if its hidden states are matched.
     """
 
     train: Mapping[str, ObjectiveRows]
@@ -88,6 +90,7 @@ class TrainingData:
     tokens: TokenStore
     vectors: VectorStore | ProjectedVectors | ZeroVectors
     unit_length: bool
+    teacher: PreTrainedModel | None = None
 
 
 @dataclass
