@@ -153,7 +153,8 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     remember_sizes(student)
     new = [corpus for corpus in corpora if section.add is None or corpus.language in section.add]
     known = [corpus for corpus in corpora if section.add and corpus.language not in section.add]
-    old_tokenizer = _tokenizer_of(student, section.model or teacher.section.model)
+    where = f"student: {section.model}" if section.model else f"teacher: {teacher.section.model}"
+    old_tokenizer = _tokenizer_of(student, where)
     sides = (_texts(corpora, english=True), _texts(new, english=False))
     size, min_count = section.vocabulary.size, section.vocabulary.min_count
     if section.vocabulary.mode == "replace":
@@ -209,7 +210,7 @@ def _static(section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus])
     """Return a student that is nothing but piece vectors, fitted to the teacher's stored vectors."""
     vocabulary = section.vocabulary
     sides = (_texts(corpora, english=True), _texts(corpora, english=False))
-    old = _tokenizer_of(teacher.model, teacher.section.model)
+    old = _tokenizer_of(teacher.model, f"teacher: {teacher.section.model}")
     tokenizer = extended_tokenizer(old, *sides, size=vocabulary.size, min_count=vocabulary.min_count)
     tokenizer = add_words(tokenizer, *sides, most=vocabulary.words, min_count=vocabulary.min_count)
     tokenizer.enable_truncation(section.max_tokens)
@@ -217,11 +218,11 @@ def _static(section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus])
     return static_student(section, teacher, corpora, tokenizer)
 
 
-def _tokenizer_of(model: SentenceTransformer, name: str) -> Tokenizer:
+def _tokenizer_of(model: SentenceTransformer, where: str) -> Tokenizer:
     """Return the tokenizer of a teacher or earlier student, or raise `ModelError` if it cannot be changed."""
     tokenizer: Any = getattr(model[0], "tokenizer", None)
     if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(name, "has no fast tokenizer", hint="use a student of kind: pretrained")
+        raise ModelError(where, "has no fast tokenizer", hint="use a student of kind: pretrained")
     return plain_tokenizer(tokenizer.backend_tokenizer)
 
 

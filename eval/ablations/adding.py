@@ -3,7 +3,7 @@
 A student of English and Ukrainian is trained (or taken from --student); Swedish is added to it with several shares of
 the steps for Ukrainian rows. Every run has the same number of steps.
 
-Usage: python eval/ablations/adding.py [--steps 300] [--shares 0 0.1 0.3] [--student FOLDER] [--json FILE] (needs
+Usage: python eval/ablations/adding.py [--steps 200] [--shares 0 0.1 0.3] [--student FOLDER] [--json FILE] (needs
 ../shared/data). Accuracy (from English / to English) and Spearman correlation in per cent.
 """
 
@@ -81,7 +81,7 @@ def scores(folder: Path, sets: list[TestSet]) -> dict[str, float]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=300, help="of each run (default 300)")
+    parser.add_argument("--steps", type=int, default=200, help="of each run (default 200)")
     parser.add_argument("--shares", type=float, nargs="+", default=[0, 0.1, 0.3], help="of replay (default 0 0.1 0.3)")
     parser.add_argument("--student", type=Path, help="folder of an en-uk student; one is trained if absent")
     parser.add_argument("--json", type=Path)
