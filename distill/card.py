@@ -54,14 +54,13 @@ def model_card(
         corpora: what it was trained on.
         scores: all scores.
         models: columns of the score table; one is `student`.
-        sizes: parameters and shape of the student.
-        facts: name → value of further facts, such as training time and command.
+        sizes: dimensions and longest input of the student.
+        facts: name → value of further facts, such as other sizes, training time and command.
         recipe_yaml: the resolved recipe.
         heads: classification head → its labels.
     """
     languages = ", ".join(recipe.languages)
     facts = {
-        "parameters": f"{sizes['parameters']:,} ({sizes['embedding_parameters']:,} of them token embeddings)",
         "vector": f"{sizes['dimension']} dimensions",
         "longest input": f"{sizes['max_tokens']} tokens",
         **facts,
@@ -142,7 +141,7 @@ def _shortened(labels: Sequence[str]) -> str:
 def _front_matter(recipe: Recipe, scores: Sequence[Score]) -> str:
     """Return the YAML that the Hub reads: languages, licence, data sets, the student's scores."""
     hub_sets = [section.hub for section in recipe.corpora.values() if section.hub]
-    base = recipe.student.model if recipe.student.kind == "pretrained" else recipe.teacher.model
+    base = recipe.student_model or recipe.teacher.model
     data = ModelCardData(
         language=["en", *recipe.languages],
         license=recipe.license,

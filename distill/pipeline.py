@@ -31,7 +31,7 @@ from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.evaluation import MODELS
 from distill.reduction import ProjectedVectors
-from distill.report import dev_markdown, score_markdown
+from distill.report import dev_markdown, score_markdown, size_facts
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import mean_score, score_before, score_student, scores_while_training
 from distill.store import VectorStore
@@ -294,7 +294,8 @@ def training_data(
     for corpus in corpora:
         if not any(corpora_of(objective, [corpus]) for objective in recipe.objectives.values()):
             log.warning("%s: no objective takes its %d rows of %s", corpus.label, len(corpus.train), corpus.kind)
-    return TrainingData(train, dev, tokens, vectors, teacher.unit_length)
+    encoder = teacher.model[0].model if recipe.matches_layers else None
+    return TrainingData(train, dev, tokens, vectors, teacher.unit_length, encoder)
 
 
 def finish(
@@ -311,7 +312,9 @@ def finish(
     command = FOLDERS.sub("", (run.read_json("run.json") or {}).get("command", ""))
     after = score_student(teacher, result.student, sets)
     scores = before + after
+    sizes = describe(result.student)
     facts = {
+        **size_facts(sizes),
         "training time": f"{duration(result.state.seconds)} on {describe_device(teacher.model.device)}",
         "steps": f"{result.state.step} of {result.n_steps}" + _why_stopped(recipe, result),
         "weights from step": str(result.step),
@@ -320,9 +323,7 @@ def finish(
     temporary = run.temporary("model")
     save_student(result.student, temporary)
     save_heads(result.heads, recipe.objectives, classes, temporary)
-    card = model_card(
-        recipe, corpora, scores, columns(scores), describe(result.student), facts, recipe_yaml(recipe), classes
-    )
+    card = model_card(recipe, corpora, scores, columns(scores), sizes, facts, recipe_yaml(recipe), classes)
     (temporary / "README.md").write_text(card, encoding="utf-8")
     run.publish(temporary, run.model)
     run.log("scores", step=result.step, scores=[score.as_dict() for score in after])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import Any
 
 from rich import box
 from rich.console import Group
@@ -49,6 +50,9 @@ LEGENDS = {
     "distance²": "distance²: to the teacher's English vectors, lower is better",
 }
 LONGEST_MODEL = 15
+
+FLOAT_MEGABYTES = 4e-6
+"""Size of a number in float32."""
 
 DevLosses = Mapping[str, Mapping[str, float]]
 """Step → set → dev loss."""
@@ -266,3 +270,23 @@ def dev_table(dev: DevLosses, weights_from: int, *, title: str = "Dev loss", dig
     for row in rows:
         table.add_row(*row, style="italic" if row[0] == "mean" else "")
     return table
+
+
+def size_facts(sizes: Mapping[str, Any]) -> dict[str, str]:
+    """Return name → a model's size for people, after the arrow where the model it was made from had another.
+
+    Args:
+        sizes: what `distill.student.describe` returns.
+    """
+    before = sizes["before"] or sizes
+
+    def both(name: str, form: str, per_unit: float = 1) -> str:
+        values = [form.format(found[name] * per_unit) for found in (before, sizes)]
+        return " → ".join(dict.fromkeys(values))
+
+    return {
+        "vocabulary": f"{both('vocabulary', '{:,}')} pieces",
+        **({"layers": both("layers", "{}")} if sizes["layers"] else {}),
+        "parameters": f"{both('parameters', '{:,}')} ({sizes['embedding_parameters']:,} of them token embeddings)",
+        "size": f"{both('parameters', '{:,.0f}', FLOAT_MEGABYTES)} MB",
+    }

@@ -55,12 +55,14 @@ def start_rows(
     spelled: sparse.csr_array,
     *,
     rounds: int,
+    known: Numbers | None = None,
 ) -> Floats:
     """Return the embedding matrix of a new vocabulary, (pieces, hidden).
 
     1. A piece starts as the average of the English pieces it is aligned with; one inside words is drawn to the pieces
        that spell it in Latin letters, the more the rarer it is. A piece never seen gets the mean of all.
     2. A piece of the teacher's keeps its row in so far as it is English: "die" occurs in German far more often.
+       Languages that an earlier student knows count as English does.
     3. The rows of the other languages are fitted so that a sentence's mean is that of its English translation.
 
     Args:
@@ -69,6 +71,7 @@ def start_rows(
         translations: sentences to learn from.
         spelled: weights of the old pieces that spell a new one (pieces, old pieces); a row sums to 1 or is empty.
         rounds: rounds of expectation maximisation of the alignment.
+        known: occurrences of each old piece in the languages that an earlier student knows (old pieces,).
     """
     n_old, n_new = len(embeddings), len(same)
     pairs = list(zip(translations.targets, translations.sources, strict=True))
@@ -78,10 +81,11 @@ def start_rows(
     seen = np.where(aligned, _counts(translations.targets, n_new), 0)
     of_both = np.where(aligned, seen + _counts(translations.english, n_new), 0)
     rows = _joined(embeddings, weights, spelled, of_both)
-    share = _foreign_share(same, seen, _counts(translations.sources, n_old))
-    known = same >= 0
-    own = embeddings[same[known]]
-    rows[known] = own + share[known, None] * (rows[known] - own)
+    english = _counts(translations.sources, n_old)
+    share = _foreign_share(same, seen, english if known is None else english + known)
+    old = same >= 0
+    own = embeddings[same[old]]
+    rows[old] = own + share[old, None] * (rows[old] - own)
     fit_rows(rows, (seen > 0) & (share > 0), embeddings, translations)
     return rows
 
@@ -108,7 +112,7 @@ def _foreign_share(same: Numbers, seen: Numbers, english: Numbers) -> Floats:
     Args:
         same: as in `start_rows`.
         seen: occurrences of each new piece in the other languages (pieces,).
-        english: occurrences of each old piece in English (old pieces,).
+        english: occurrences of each old piece in English, and in what else is to stay as it is (old pieces,).
     """
     known = same >= 0
     share = np.ones(len(same), np.float32)

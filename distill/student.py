@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import nn
@@ -37,6 +38,11 @@ log = logging.getLogger("distill")
 
 MAX_VOCABULARY_ROWS = 500_000
 """Most rows of a corpus that a vocabulary is learnt from."""
+
+TEXTS_PER_BATCH = 10_000
+
+ALWAYS = 10**9
+"""Occurrences of a piece that is not to change at all."""
 
 
 def build_student(
@@ -68,12 +74,8 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
     student = load_model(
         "student", section.model, revision=section.revision, trust_remote_code=section.trust_remote_code
     )
-    if not isinstance(getattr(student[0], "model", None), PreTrainedModel):
-        raise ModelError(
-            f"student: {section.model}",
-            f"its first module is {type(student[0]).__name__}",
-            expected="a transformers encoder",
-        )
+    _check_encoder(section.model, student)
+    remember_sizes(student)
     limit = _position_limit(student)
     if limit and section.max_tokens > limit:
         raise ModelError(
@@ -94,6 +96,13 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
             student[place] = Pooling(module.embedding_dimension, section.pooling)
     # Normalize is set by the teacher's, below; prompts are not kept: it is trained on plain sentences.
     return _with_modules(student, _without_normalize(student))
+
+
+def _check_encoder(name: str, student: SentenceTransformer) -> None:
+    if not isinstance(getattr(student[0], "model", None), PreTrainedModel):
+        raise ModelError(
+            f"student: {name}", f"its first module is {type(student[0]).__name__}", expected="a transformers encoder"
+        )
 
 
 def _without_normalize(student: SentenceTransformer) -> list[nn.Module]:
@@ -130,40 +139,78 @@ def _match_dimension(student: SentenceTransformer, teacher: Teacher) -> None:
 
 
 def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[Corpus]) -> SentenceTransformer:
-    """Return the teacher's own layers with a vocabulary for the corpora's languages.
+    """Return the teacher's own layers, or an earlier student's, with a vocabulary for the corpora's languages.
 
-    Its embeddings of the corpora's languages start from the teacher's English ones, see `distill.rows`.
+    Its embeddings of new languages start from the English ones, see `distill.rows`. Languages that an earlier student
+    knows stay as they are, as far as the corpora show them: words are cut as before, and pieces keep their rows unless
+    they are far more frequent in the new languages.
 
     Raises:
-        ModelError: the teacher's tokenizer is of a kind that cannot be changed.
+        ModelError: the tokenizer is of a kind that cannot be changed, or an earlier student is not of this teacher.
     """
-    old = _teacher_tokenizer(teacher)
-    make = extended_tokenizer if section.vocabulary.mode == "extend" else replaced_tokenizer
-    new = make(
-        old,
-        _texts(corpora, english=True),
-        _texts(corpora, english=False),
-        size=section.vocabulary.size,
-        min_count=section.vocabulary.min_count,
-    )
-    rows = _start_rows(section, teacher, old, new, corpora)
-    student = copy.deepcopy(teacher.model).requires_grad_(True)
+    student = _earlier_student(section, section.model, teacher) if section.model else copy.deepcopy(teacher.model)
+    student.requires_grad_(True)
+    remember_sizes(student)
+    new = [corpus for corpus in corpora if section.add is None or corpus.language in section.add]
+    known = [corpus for corpus in corpora if section.add and corpus.language not in section.add]
+    where = f"student: {section.model}" if section.model else f"teacher: {teacher.section.model}"
+    old_tokenizer = _tokenizer_of(student, where)
+    sides = (_texts(corpora, english=True), _texts(new, english=False))
+    size, min_count = section.vocabulary.size, section.vocabulary.min_count
+    if section.vocabulary.mode == "replace":
+        tokenizer = replaced_tokenizer(old_tokenizer, *sides, size=size, min_count=min_count)
+    else:
+        known_texts = _texts(known, english=False)
+        tokenizer = extended_tokenizer(old_tokenizer, *sides, size=size, min_count=min_count, known=known_texts)
+    known_counts = _known_counts(old_tokenizer, known) if section.model else None
+    rows = _start_rows(section, student, old_tokenizer, tokenizer, new, known_counts)
     student.prompts, student.default_prompt_name = {}, None  # it is trained on plain sentences
-    _set_vocabulary(student, new, rows)
+    _set_vocabulary(student, tokenizer, rows)
     limit = _position_limit(student)
     if limit and section.max_tokens > limit:
         log.warning("student.max_tokens is %d, but the teacher reads %d: %d is used", section.max_tokens, limit, limit)
     student.max_seq_length = min(section.max_tokens, limit or section.max_tokens)
-    kept = len(set(old.get_vocab()) & set(new.get_vocab()))
-    log.info("student: %d of the teacher's pieces and %d new ones", kept, len(new.get_vocab()) - kept)
+    kept = len(set(old_tokenizer.get_vocab()) & set(tokenizer.get_vocab()))
+    whose = "the earlier student's" if section.model else "the teacher's"
+    log.info("student: %d of %s pieces and %d new ones", kept, whose, len(tokenizer.get_vocab()) - kept)
     return student
+
+
+def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) -> SentenceTransformer:
+    """Return the student that is to learn more languages."""
+    student = load_model("student", name, revision=section.revision)
+    _check_encoder(name, student)
+    own = student.get_embedding_dimension()
+    if own != teacher.dimension:
+        raise ModelError(
+            f"student: {name}",
+            f"its vectors have {own} dimensions",
+            expected=f"{teacher.dimension}, as those of its teacher",
+        )
+    return student
+
+
+def _known_counts(tokenizer: Tokenizer, known: Sequence[Corpus]) -> npt.NDArray[np.int64]:
+    """Return how often each piece of an earlier student occurs in the corpora of languages that it knows (pieces,)."""
+    counts = np.zeros(tokenizer.get_vocab_size(), np.int64)
+    if not known:
+        log.warning(
+            "student: no corpus of the languages that it knows: its pieces stay as they are, but new ones may change "
+            "how words of these languages are cut"
+        )
+        return counts + ALWAYS
+    texts = itertools.chain.from_iterable(_texts(known, english=side)() for side in (True, False))
+    while batch := list(itertools.islice(texts, TEXTS_PER_BATCH)):
+        ids = np.fromiter(itertools.chain.from_iterable(_pieces(tokenizer, batch)), np.int64)
+        counts += np.bincount(ids, minlength=len(counts))
+    return counts
 
 
 def _static(section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus]) -> SentenceTransformer:
     """Return a student that is nothing but piece vectors, fitted to the teacher's stored vectors."""
     vocabulary = section.vocabulary
     sides = (_texts(corpora, english=True), _texts(corpora, english=False))
-    old = _teacher_tokenizer(teacher)
+    old = _tokenizer_of(teacher.model, f"teacher: {teacher.section.model}")
     tokenizer = extended_tokenizer(old, *sides, size=vocabulary.size, min_count=vocabulary.min_count)
     tokenizer = add_words(tokenizer, *sides, most=vocabulary.words, min_count=vocabulary.min_count)
     tokenizer.enable_truncation(section.max_tokens)
@@ -171,15 +218,11 @@ def _static(section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus])
     return static_student(section, teacher, corpora, tokenizer)
 
 
-def _teacher_tokenizer(teacher: Teacher) -> Tokenizer:
-    """Return the teacher's tokenizer, or raise `ModelError` if it is of a kind that cannot be changed."""
-    tokenizer: Any = getattr(teacher.model[0], "tokenizer", None)
+def _tokenizer_of(model: SentenceTransformer, where: str) -> Tokenizer:
+    """Return the tokenizer of a teacher or earlier student, or raise `ModelError` if it cannot be changed."""
+    tokenizer: Any = getattr(model[0], "tokenizer", None)
     if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"teacher: {teacher.section.model}",
-            "has no fast tokenizer",
-            hint="use a student of kind: pretrained",
-        )
+        raise ModelError(where, "has no fast tokenizer", hint="use a student of kind: pretrained")
     return plain_tokenizer(tokenizer.backend_tokenizer)
 
 
@@ -198,10 +241,15 @@ def _texts(corpora: Sequence[Corpus], *, english: bool) -> Callable[[], Iterator
 
 
 def _start_rows(
-    section: TransplantStudent, teacher: Teacher, old: Tokenizer, new: Tokenizer, corpora: Sequence[Corpus]
+    section: TransplantStudent,
+    model: SentenceTransformer,
+    old: Tokenizer,
+    new: Tokenizer,
+    corpora: Sequence[Corpus],
+    known: npt.NDArray[np.int64] | None,
 ) -> torch.Tensor:
-    """Return the embedding matrix of the new vocabulary, (pieces, hidden)."""
-    embeddings = teacher.model[0].model.get_input_embeddings().weight.detach().cpu().float().numpy()
+    """Return the embedding matrix of a model's new vocabulary, (pieces, hidden)."""
+    embeddings = model[0].model.get_input_embeddings().weight.detach().cpu().float().numpy()
     old_ids, new_ids = old.get_vocab(), new.get_vocab()
     same = np.full(len(new_ids), -1)
     for piece, row in new_ids.items():
@@ -211,7 +259,7 @@ def _start_rows(
         for i in ids:
             spelled[new_ids[piece], i] += 1 / len(ids)
     translations = _translations(section, old, new, corpora)
-    rows = start_rows(embeddings, same, translations, spelled.tocsr(), rounds=section.alignment.rounds)
+    rows = start_rows(embeddings, same, translations, spelled.tocsr(), rounds=section.alignment.rounds, known=known)
     return torch.from_numpy(rows)
 
 
@@ -292,16 +340,25 @@ def load_student(folder: Path, device: torch.device) -> SentenceTransformer:
     return load_model("student", str(folder), device=str(device))
 
 
+def remember_sizes(model: SentenceTransformer) -> None:
+    """Note the sizes of a model with an encoder in its config.json, for reports on what is made from it."""
+    model[0].model.config.made_from = _sizes(model)
+
+
 def describe(model: SentenceTransformer) -> dict[str, Any]:
-    """Return sizes of a model: parameters, of these embeddings, vocabulary, layers, dimension; `before` trimming."""
-    config = None if is_static(model) else model[0].model.config
-    embeddings = token_embeddings(model).weight
+    """Return sizes of a model: parameters, of these embeddings, vocabulary, layers, dimension; `before`: see above."""
     return {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "embedding_parameters": embeddings.numel(),
-        "vocabulary": len(embeddings),
-        "before": getattr(config, "trimmed_from", None),
-        "layers": getattr(config, "num_hidden_layers", None),
+        **_sizes(model),
+        "before": None if is_static(model) else getattr(model[0].model.config, "made_from", None),
+        "embedding_parameters": token_embeddings(model).weight.numel(),
         "dimension": model.get_embedding_dimension(),
         "max_tokens": longest_input(model),
+    }
+
+
+def _sizes(model: SentenceTransformer) -> dict[str, Any]:
+    return {
+        "vocabulary": len(token_embeddings(model).weight),
+        "layers": None if is_static(model) else getattr(model[0].model.config, "num_hidden_layers", None),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from distill.errors import RunError
 from distill.gradients import LOWER, Encoder, Gradients, TrainingData
+from distill.matching import layer_matching
 from distill.mixture import Schedule, Step, Stream
 from distill.objectives import Heads, bound_scales, make_heads
 from distill.optimizer import freeze_unused, learning_rate_factor, make_optimizer
@@ -132,6 +133,7 @@ class Trainer:
             section.micro_batch_size,
             section.pad_to,
         )
+        self.matching = layer_matching(recipe, student, data, accelerator)
         self.state = State()
         self.score, self.score_every = score, recipe.evaluation.every
         self.evaluate_every = section.evaluate_every or max(1, self.schedule.n_steps // EVALUATIONS_PER_RUN)
@@ -201,6 +203,8 @@ class Trainer:
             This process's part of the batch's loss, its rows and tokens, and the gradient norm.
         """
         loss, tokens = self.gradients.backward(step)
+        if self.matching:
+            loss = loss + self.matching.backward(step)
         # accelerate knows a sharded model by its parameters alone.
         own = [*self.encoder.parameters(), *self.heads.parameters()] if self.has_heads else self.encoder.parameters()
         norm = self.accelerator.clip_grad_norm_(own, self.section.clip_norm or math.inf)

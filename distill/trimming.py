@@ -90,22 +90,19 @@ def trim_vocabulary(
     if not getattr(getattr(transformer, "tokenizer", None), "is_fast", False):
         raise ModelError("vocabulary", "the model has no fast tokenizer", hint="leave out `vocabulary`")
     encoder, backend = transformer.model, plain_tokenizer(transformer.tokenizer.backend_tokenizer)
-    before = {"vocabulary": len(encoder.get_input_embeddings().weight), "parameters": _size(model)}
+    pieces, parameters = len(encoder.get_input_embeddings().weight), _size(model)
     counts = count_pieces(backend, lambda: itertools.chain(model.prompts.values(), texts()))
     kept = pieces_to_keep(backend, counts, min_count=min_count, size=size or PIECES_PER_LANGUAGE * languages)
     there = set(backend.get_vocab(with_added_tokens=True).values())
     tokenizer, rows = trimmed_tokenizer(backend, kept | _named_ids(encoder) & there)
-    if rows.max() >= before["vocabulary"]:
-        raise ModelError(
-            "vocabulary", f"the tokenizer has {rows.max() + 1:,} pieces, the model {before['vocabulary']:,}"
-        )
+    if rows.max() >= pieces:
+        raise ModelError("vocabulary", f"the tokenizer has {rows.max() + 1:,} pieces, the model {pieces:,}")
     keep_rows(encoder, rows)
     transformer.processor = _with_backend(transformer.tokenizer, tokenizer)
-    encoder.config.trimmed_from = before  # in config.json: the sizes before, for reports
     lost = 100 * (1 - counts.used[rows].sum() / max(1, counts.used.sum()))
     log.info(
         "vocabulary: %s of %s pieces kept, %.1fM of %.1fM parameters; %.3f %% of the pieces in the texts are lost",
-        f"{len(rows):,}", f"{before['vocabulary']:,}", _size(model) / 1e6, before["parameters"] / 1e6, lost,
+        f"{len(rows):,}", f"{pieces:,}", _size(model) / 1e6, parameters / 1e6, lost,
     )  # fmt: skip
 
 

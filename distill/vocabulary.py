@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +19,9 @@ from distill.errors import ModelError
 Texts = Callable[[], Iterable[str]]
 """Returns the texts of one side, from the start each time it is called."""
 
+NORMALIZER_OF_STUDENTS = ["NFD", "Replace", "NFC", "BertNormalizer"]
+"""What `_normalizer` makes for a teacher that strips accents."""
+
 ACCENT_SHARE = 5e-5
 """An accented letter belongs to a language if at least this share of its letters are that letter."""
 
@@ -29,20 +33,22 @@ SURPLUS = 1.25
 
 
 def extended_tokenizer(
-    teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int
+    teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int, known: Texts = tuple
 ) -> Tokenizer:
     """Return the teacher's tokenizer with pieces learnt from the other languages added at the end.
 
     Accents that the other languages use are kept (й, å), others are stripped as before. A new piece that
     changes how a word of the English texts is cut is left out, so that English keeps its token ids (except in words
-    like "café" where another language keeps that letter). Of the others, the most used are added.
+    like "café" where another language keeps that letter). Of the others, the most used are added. The same holds for
+    all words that an earlier student knows of the languages that it has.
 
     Args:
-        teacher: a WordPiece tokenizer with BERT's normalizer.
+        teacher: a WordPiece tokenizer with BERT's normalizer, or one made here before.
         english: texts whose words must be cut as before.
         other: texts to learn from.
         size: at most this many pieces are added; from the number of words if None.
         min_count: a piece must be made from pairs that occur this often.
+        known: texts in the languages that an earlier student has, whose words must be cut as before.
 
     Raises:
         ModelError: the teacher's tokenizer is of another kind.
@@ -54,6 +60,7 @@ def extended_tokenizer(
     size = size or _usual_size(words)
     new = [piece for piece in _learn_pieces(teacher, words, round(SURPLUS * size), min_count) if piece not in old]
     kept = [word for word in count_words(count_strings(english()), teacher.normalizer, teacher) if word.isascii()]
+    kept += _known_words(count_strings(known()), teacher, normalizer)
     new = _most_used(words, teacher, old, _without_effect_on(kept, teacher, old, new), size)
     return _rebuilt(teacher, {**old, **{piece: len(old) + i for i, piece in enumerate(new)}}, normalizer)
 
@@ -120,9 +127,14 @@ def _is_mark(char: str) -> bool:
 def _normalizer(teacher: Tokenizer, kept: list[str]) -> normalizers.Normalizer:
     """Return the teacher's normalizer, which strips accents, made to keep those of some letters.
 
-    The text is decomposed, every mark is removed unless it follows a base it is kept on, and composed again.
+    The text is decomposed, every mark is removed unless it follows a base it is kept on, and composed again. That of an
+    earlier student goes on keeping what it keeps.
     """
     state = json.loads(teacher.to_str())["normalizer"] or {}
+    of_student = [part["type"] for part in state.get("normalizers", ())] == NORMALIZER_OF_STUDENTS
+    if of_student:
+        state = {**state["normalizers"][-1], "strip_accents": True}
+        kept = kept + _accents_kept_by(teacher.normalizer)
     if state.get("type") != "BertNormalizer":
         raise ModelError(
             "teacher",
@@ -152,6 +164,13 @@ def _normalizer(teacher: Tokenizer, kept: list[str]) -> normalizers.Normalizer:
     others = rf"[\p{{Mn}}&&[^{known}]]" if known else r"\p{Mn}"
     strip = normalizers.Replace(Regex("|".join([*patterns, others])), "")
     return normalizers.Sequence([normalizers.NFD(), strip, normalizers.NFC(), bert])
+
+
+def _accents_kept_by(normalizer: normalizers.Normalizer) -> list[str]:
+    """Return the letters and marks, in the form of `kept_accents`, that a normalizer leaves their accents."""
+    marked = (c for c in map(chr, range(sys.maxunicode + 1)) if _is_mark(unicodedata.normalize("NFD", c)[-1]))
+    kept = [c for c in marked if c == c.lower() and normalizer.normalize_str(c) == unicodedata.normalize("NFC", c)]
+    return [*kept, *(char.upper() for char in kept)]
 
 
 def _usual_size(words: Mapping[str, int]) -> int:
@@ -195,6 +214,14 @@ def count_words(strings: Mapping[str, int], normalizer: normalizers.Normalizer, 
         for word, _ in cut(normalize(string)):
             words[word] += n
     return words
+
+
+def _known_words(strings: Mapping[str, int], tokenizer: Tokenizer, normalizer: normalizers.Normalizer) -> list[str]:
+    """Return the words that a tokenizer knows, of those strings that another normalizer leaves as its own does."""
+    own, model = tokenizer.normalizer.normalize_str, _word_piece(tokenizer, _vocabulary(tokenizer))
+    same = {string: n for string, n in strings.items() if normalizer.normalize_str(string) == own(string)}
+    words = count_words(same, tokenizer.normalizer, tokenizer)
+    return [word for word in words if model.tokenize(word)[0].value != model.unk_token]
 
 
 def _without_effect_on(words: Iterable[str], teacher: Tokenizer, old: dict[str, int], new: list[str]) -> list[str]:

@@ -23,8 +23,8 @@ def hub_names(recipe: Recipe) -> list[str]:
 
     names = [corpus.hub for corpus in recipe.corpora.values() if corpus.hub] + hub_sets(recipe.evaluation.suites)
     names += recipe.evaluation.baselines.values()
-    if recipe.student.kind == "pretrained":
-        names.append(recipe.student.model)
+    if recipe.student_model:
+        names.append(recipe.student_model)
     if not (recipe.teacher.package and find_distribution(recipe.teacher.package)):
         names.append(recipe.teacher.model)
     return names

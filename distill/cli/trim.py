@@ -38,7 +38,8 @@ def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: i
     go_offline_if_cut_off([model])
     quiet_libraries()
     from distill.models import load_model
-    from distill.student import describe, save_student
+    from distill.report import size_facts
+    from distill.student import describe, remember_sizes, save_student
     from distill.trimming import trim_vocabulary
 
     loaded = load_model("model", model)
@@ -48,6 +49,9 @@ def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: i
             with file.open(encoding="utf-8") as lines:
                 yield from map(str.strip, lines)
 
+    remember_sizes(loaded)
     trim_vocabulary(loaded, texts, languages=len(codes), size=size, min_count=min_count)
     save_student(loaded, out)
-    click.echo("{}: {vocabulary:,} pieces, {parameters:,} parameters".format(out, **describe(loaded)))
+    for name, value in size_facts(describe(loaded)).items():
+        click.echo(f"{name}: {value}")
+    click.echo(f"The model is in {out}")

@@ -92,8 +92,8 @@ def _make_paths_absolute(document: Document) -> None:
 def _missing_files(recipe: Recipe, document: Document) -> Iterator[RecipeError]:
     """Yield an error for each file, folder or package that a recipe names and that is not there."""
     models: dict[Key, str] = {("teacher", "model"): recipe.teacher.model}
-    if recipe.student.kind == "pretrained":
-        models["student", "model"] = recipe.student.model
+    if recipe.student_model:
+        models["student", "model"] = recipe.student_model
     models |= {("evaluation", "baselines", name): model for name, model in recipe.evaluation.baselines.items()}
     for key, model in models.items():
         if is_path(model) and not Path(model).is_dir():

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from distill.recipe.section import Precision, Section
-from distill.recipe.values import Count, MisfitError, ModelName, Positive, PositiveInt, is_path
+from distill.recipe.values import Count, Languages, MisfitError, ModelName, Positive, PositiveInt, is_path
 
 Pooling = Literal["mean", "cls", "max"]
 
@@ -118,6 +118,11 @@ class LayersSection(Section):
     )
     first: PositiveInt | None = Field(None, description="Keep so many layers, those nearest to the input.")
     last: PositiveInt | None = Field(None, description="Keep so many layers, those nearest to the output.")
+    match: Positive | None = Field(
+        None,
+        description="Draw these layers' hidden states of English texts to the teacher's (TinyBERT, Jiao et al. 2020): "
+        "factor of their mean squared error. For a transplant of the teacher, which then runs in the training step.",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> LayersSection:
@@ -150,14 +155,48 @@ DIMENSIONS = Field(
 
 
 class TransplantStudent(Section):
-    """A student made from the teacher's own layers with a vocabulary for more languages."""
+    """A student made from the teacher's own layers, or an earlier student's, with a vocabulary for more languages."""
 
     kind: Literal["transplant"]
+    model: ModelName | None = Field(
+        None,
+        description="Hub id or local folder of an earlier student of the same teacher, which learns more languages.",
+    )
+    revision: str | None = Field(None, description="Commit, branch or tag on the Hub.")
+    add: Languages | None = Field(
+        None,
+        description="Languages that the earlier student learns. Corpora of languages that it knows protect these.",
+    )
     vocabulary: VocabularySection = VocabularySection()
     alignment: AlignmentSection = AlignmentSection()
     layers: LayersSection | None = LAYERS
     dimensions: PositiveInt | None = DIMENSIONS
     max_tokens: PositiveInt = Field(128, description="Longest input in tokens.")
+
+    @model_validator(mode="after")
+    def _layers_of_the_teacher(self) -> TransplantStudent:
+        if self.layers and self.layers.match and (self.model or self.vocabulary.mode == "replace"):
+            found = "layers of an earlier student" if self.model else "the vocabulary is replaced: other English tokens"
+            raise MisfitError(
+                ("layers", "match"), found, expected="a transplant of the teacher with an extended vocabulary"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _earlier_student(self) -> TransplantStudent:
+        if self.model is None:
+            for key in ("revision", "add"):
+                if getattr(self, key) is not None:
+                    raise MisfitError((key,), "given without an earlier student", hint="name it with `model`")
+            return self
+        _no_revision_of_folder(self.model, self.revision)
+        if self.add is None:
+            raise MisfitError((), "an earlier student without `add`", expected="the languages that it learns")
+        if self.vocabulary.mode == "replace":
+            raise MisfitError(("vocabulary", "mode"), "replace: the earlier student's languages would be lost")
+        if self.dimensions is not None:
+            raise MisfitError(("dimensions",), "given for an earlier student, which has its own", hint="leave it out")
+        return self
 
 
 class PretrainedStudent(Section):
@@ -177,6 +216,10 @@ class PretrainedStudent(Section):
 
     @model_validator(mode="after")
     def _source(self) -> PretrainedStudent:
+        if self.layers and self.layers.match:
+            raise MisfitError(
+                ("layers", "match"), "a pretrained student has other tokens and layers", expected="kind: transplant"
+            )
         _no_revision_of_folder(self.model, self.revision)
         return self
 

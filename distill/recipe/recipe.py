@@ -86,6 +86,17 @@ class Recipe(Section):
                 "needs dev rows, but every corpus has dev_rows: 0",
                 hint="leave dev_rows out, or early_stopping",
             )
+        for place, language in enumerate(getattr(self.student, "add", None) or ()):
+            if language not in self.languages:
+                raise MisfitError(
+                    ("student", "add", place), f"no corpus in {language!r}", expected=f"of {', '.join(self.languages)}"
+                )
+        if self.matches_layers and not any(getattr(o, "english_share", 0) for o in self.objectives.values()):
+            raise MisfitError(
+                ("student", "layers", "match"),
+                "no objective trains the English side",
+                expected="one of loss: mse or cosine with an english_share above 0",
+            )
         if training.gradient_checkpointing and self.student.kind == "static":
             raise MisfitError(
                 ("training", "gradient_checkpointing"), "a static student has no layers", hint="leave it out"
@@ -120,6 +131,17 @@ class Recipe(Section):
         """The non-English languages of all corpora, sorted."""
         return tuple(sorted({code for corpus in self.corpora.values() for code in corpus.languages} - {"en"}))
 
+    @property
+    def student_model(self) -> str | None:
+        """Hub id or folder of the model that the student is made from; None if that is the teacher."""
+        return None if self.student.kind == "static" else self.student.model
+
+    @property
+    def matches_layers(self) -> bool:
+        """Whether the student's hidden states are matched to the teacher's."""
+        layers = None if self.student.kind == "static" else self.student.layers
+        return layers is not None and layers.match is not None
+
     def identity(self) -> dict[str, Any]:
         """Return all that decides the result: everything but where files lie and who is told."""
         content = self.model_dump(
@@ -136,7 +158,7 @@ class Recipe(Section):
             if is_path(similarity.get("model") or ""):
                 similarity["model"] = Path(similarity["model"]).name
         for part in ("teacher", "student"):
-            if is_path(model := content[part].get("model", "")):
+            if is_path(model := content[part].get("model") or ""):
                 content[part]["model"] = Path(model).name
         content["evaluation"]["baselines"] = {
             name: Path(model).name if is_path(model) else model for name, model in self.evaluation.baselines.items()

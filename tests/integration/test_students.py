@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,19 @@ def dev_losses(run: Path) -> list[float]:
     return [event["loss"] for event in events if event["event"] == "dev"]
 
 
+SIZES = {
+    "pretrained bert": [r"vocabulary\W+[\d,]+ pieces", r"layers\W+2\b"],
+    "trimmed xlm-r of one layer": [r"vocabulary\W+604 → 400 pieces", r"layers\W+2 → 1\b"],
+    "transplant of one layer and 16 dimensions": [
+        r"vocabulary\W+1,200 → 1,[89]\d\d pieces",
+        r"layers\W+2 → 1\b",
+        r"parameters\W+58,720 → [\d,]+ \([\d,]+ of them token embeddings\)",
+        r"size\W+0 MB",
+    ],
+}
+"""What report and card say of the sizes of some students."""
+
+
 @pytest.mark.parametrize(
     ("name", "modules"),
     [
@@ -126,6 +140,9 @@ def test_a_student_learns_and_loads_without_this_package(
     vectors = model.encode(SENTENCES)
     assert vectors.shape == (2, sections[name].get("dimensions", 32))
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1], abs=1e-5)
+    for file in (folder / "report.md", folder / "model" / "README.md"):
+        text = file.read_text()
+        assert all(re.search(shown, text) for shown in SIZES.get(name, [])), text
     untrained = SentenceTransformer(str(folder / "untrained"), device="cpu")
     assert not np.allclose(untrained.encode(SENTENCES), vectors, atol=1e-2)
 
@@ -150,7 +167,9 @@ def test_a_model_is_trimmed_from_the_command_line(
     ended = distill.run(*command)
     assert ended.code == 0, ended.errors
     whole, small = (SentenceTransformer(str(folder), device="cpu") for folder in (tiny_xlmr, tmp_path / "small"))
-    assert f"{len(small.tokenizer):,} pieces" in ended.output
+    assert f"vocabulary: {len(whole.tokenizer):,} → {len(small.tokenizer):,} pieces" in ended.output
+    parameters = [sum(p.numel() for p in model.parameters()) for model in (whole, small)]
+    assert "parameters: {:,} → {:,}".format(*parameters) in ended.output
     assert len(small.tokenizer) < len(whole.tokenizer)
     assert np.allclose(small.encode(texts), whole.encode(texts), atol=1e-5)
     again = distill.run(*command)

@@ -32,7 +32,7 @@ RANKS = [
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
     ["static"],
     ["tokens", "student", "gradients", "compare", "mteb_scores", "mining", "corpora_stats"],
-    ["report", "corpora_report"],
+    ["report", "corpora_report", "matching"],
     ["train", "card", "scoring", "corpora_page"],
     ["pipeline"],
     ["plan", "sweep", "prepare", "degrade"],

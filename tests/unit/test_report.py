@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from distill.evaluate import Score
-from distill.report import dev_markdown, dev_table, score_markdown, score_table
+from distill.report import dev_markdown, dev_table, score_markdown, score_table, size_facts
 from distill.uncertainty import interval
 
 MODELS = ("teacher", "untrained", "student")
@@ -120,3 +120,17 @@ def test_dev_losses_of_each_set_at_some_steps() -> None:
     assert dev_markdown({}, 0) == "There are no dev rows."
     assert dev_table(dev, 7).row_count == 2
     assert dev_markdown({"4": {"a: x": 1.0}}, 4).splitlines()[0] == "| set | step 4* |"
+
+
+def test_sizes_stand_after_those_before_where_they_differ() -> None:
+    sizes = {"vocabulary": 61_000, "layers": 12, "parameters": 132_500_000, "embedding_parameters": 46_848_000}
+    before = {"vocabulary": 250_002, "layers": 12, "parameters": 278_043_648}
+    assert size_facts({**sizes, "before": before}) == {
+        "vocabulary": "250,002 → 61,000 pieces",
+        "layers": "12",
+        "parameters": "278,043,648 → 132,500,000 (46,848,000 of them token embeddings)",
+        "size": "1,112 → 530 MB",
+    }
+    static = size_facts({**sizes, "layers": None, "before": None})
+    assert static["vocabulary"] == "61,000 pieces"
+    assert "layers" not in static

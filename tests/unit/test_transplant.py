@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense
 
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import encode
+from distill.errors import ModelError
 from distill.recipe import Recipe, load_recipe
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, load_teacher
@@ -76,3 +80,63 @@ def test_the_same_recipe_gives_the_same_student(parts: Callable[..., Parts]) -> 
     first, second = (build_student(r.student, t, c, CPU) for r, t, c in (parts(), parts()))
     assert first.tokenizer.get_vocab() == second.tokenizer.get_vocab()
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+@pytest.fixture
+def grown(parts: Callable[..., Parts], tmp_path: Path) -> Callable[..., tuple[Parts, SentenceTransformer, Any]]:
+    """Return a function that builds a student of one language and one that adds another to it."""
+
+    def grow(first: str, second: str, *, keep: bool = True) -> tuple[Parts, SentenceTransformer, Any]:
+        recipe, teacher, corpora = parts()
+        earlier = build_student(recipe.student, teacher, [c for c in corpora if c.language == first], CPU)
+        save_student(earlier, tmp_path / "earlier")
+        recipe, teacher, corpora = parts(model=str(tmp_path / "earlier"), add=second)
+        own = corpora if keep else [c for c in corpora if c.language == second]
+        return (recipe, teacher, corpora), earlier, build_student(recipe.student, teacher, own, CPU)
+
+    return grow
+
+
+def texts_of(corpora: list[Corpus], language: str) -> tuple[list[str], list[str]]:
+    """Return the English sentences of a language's corpus, and their translations."""
+    (corpus,) = (corpus for corpus in corpora if corpus.language == language)
+    return corpus.texts("english", corpus.train), corpus.texts("non_english", corpus.train)
+
+
+@pytest.mark.parametrize(("first", "second"), [("uk", "da"), ("da", "uk")])
+def test_a_language_is_added_and_those_before_stay_as_they_are(
+    grown: Callable[..., Any], first: str, second: str
+) -> None:
+    (_, teacher, corpora), earlier, student = grown(first, second)
+    ids, more = earlier.tokenizer.get_vocab(), student.tokenizer.get_vocab()
+    assert ids.items() < more.items()
+    english, before = texts_of(corpora, first)
+    for texts in (before, [text for text in english if text.isascii()]):
+        assert len(texts) > 100
+        assert student.tokenizer(texts)["input_ids"] == earlier.tokenizer(texts)["input_ids"]
+        assert np.allclose(encode(student, texts), encode(earlier, texts), atol=1e-6)
+    english, added = texts_of(corpora, second)
+    targets = encode(teacher.model, english)
+    errors = [np.square(encode(model, added) - targets).sum(axis=1).mean() for model in (earlier, student)]
+    assert errors[1] < 0.9 * errors[0]
+
+
+def test_without_a_corpus_of_the_languages_before_all_rows_stay(
+    grown: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, earlier, student = grown("da", "uk", keep=False)
+    assert "no corpus of the languages that it knows" in caplog.text
+    rows, more = (model[0].model.get_input_embeddings().weight for model in (earlier, student))
+    assert torch.equal(more[: len(rows)], rows)
+    assert student.tokenizer.tokenize("på") == earlier.tokenizer.tokenize("på")  # å is kept, as before
+
+
+def test_a_student_of_another_size_is_refused(parts: Callable[..., Parts], tmp_path: Path) -> None:
+    recipe, teacher, corpora = parts()
+    student = build_student(recipe.student, teacher, corpora, CPU)
+    student.append(Dense(32, 8))
+    save_student(student, tmp_path / "earlier")
+    recipe, teacher, corpora = parts(model=str(tmp_path / "earlier"), add="da")
+    with pytest.raises(ModelError, match="its vectors have 8 dimensions") as error:
+        build_student(recipe.student, teacher, corpora, CPU)
+    assert "32" in error.value.expected

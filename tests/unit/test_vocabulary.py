@@ -17,6 +17,8 @@ from distill.errors import ModelError
 from distill.models import package_folder
 from distill.vocabulary import (
     Texts,
+    _accents_kept_by,
+    _normalizer,
     add_words,
     count_strings,
     count_words,
@@ -109,6 +111,45 @@ def test_letters_of_the_alphabet_keep_their_marks_and_others_lose_them(
         assert normalize(normalizers.NFD().normalize_str(letter)) == letter.lower()
     for letter in others:
         assert normalize(letter) == teacher.normalizer.normalize_str(letter) != letter
+
+
+@pytest.mark.parametrize(("first", "second"), [("uk", "sv"), ("sv", "da"), ("da", "uk")])
+def test_an_extended_vocabulary_is_extended_again(
+    teacher: Tokenizer, everyday_rows: Rows, first: str, second: str, tmp_path: Path
+) -> None:
+    extend(teacher, everyday_rows[:600], first, size=900).save(str(tmp_path / "tokenizer.json"))
+    earlier = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    known = texts(everyday_rows, first)
+    sides = (texts(everyday_rows, "en"), texts(everyday_rows[600:1200], second))
+    new = extended_tokenizer(earlier, *sides, size=900, min_count=2, known=known)
+    assert earlier.get_vocab().items() < new.get_vocab().items()
+    # Letters that only the second language has are kept from now on, and words that were unknown may be known.
+    same = [
+        text
+        for text in known()
+        if new.normalizer.normalize_str(text) == earlier.normalizer.normalize_str(text)
+        and earlier.token_to_id("[UNK]") not in earlier.encode(text).ids
+    ]
+    assert len(same) > 0.95 * len(everyday_rows)
+    assert all_ids(new, same) == all_ids(earlier, same)
+    careless = extended_tokenizer(earlier, *sides, size=900, min_count=2)
+    if {first, second} == {"sv", "da"}:
+        assert all_ids(careless, same) != all_ids(earlier, same)
+    letters = set("".join(kept_accents(count_strings(known())) + kept_accents(count_strings(sides[1]()))))
+    assert all(new.normalizer.normalize_str(letter) == letter.lower() for letter in letters)
+
+
+@pytest.mark.parametrize(
+    "kept", [[], ["й", "Й"], ["å", "Å", "ö", "Ö", "é", "É"], ["ǘ", "Ǘ"], ["\u0301"], ["\u0941", "й", "Й"]]
+)
+def test_the_accents_that_a_normalizer_keeps_are_found(teacher: Tokenizer, kept: list[str]) -> None:
+    teacher = Tokenizer.from_str(teacher.to_str())
+    teacher.normalizer = _normalizer(teacher, kept)
+    found = _accents_kept_by(teacher.normalizer)
+    assert {char for char in kept if char == char.lower()} <= set(found)
+    again = _normalizer(teacher, [])
+    for text in ("Café naïve Å й и\u0306 Їжак ö Ö ǘ ǖ ú é e\u0301 कु हिन्दी", "".join(map(chr, range(0xC0, 0x24F)))):
+        assert again.normalize_str(text) == teacher.normalizer.normalize_str(text)
 
 
 @pytest.mark.parametrize(
