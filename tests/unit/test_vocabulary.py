@@ -224,7 +224,7 @@ def test_a_piece_inside_words_is_spelt_with_the_longest_pieces_of_the_teacher() 
 
 def test_rare_pieces_are_left_out(teacher: Tokenizer, everyday_rows: Rows) -> None:
     often = extend(teacher, everyday_rows, "uk", size=30_000, min_count=20)
-    words = count_words(count_strings(texts(everyday_rows, "uk")()), often.normalizer, teacher)
+    words = count_words(count_strings(texts(everyday_rows, "uk")()), often)
     new = [piece for piece in set(often.get_vocab()) - set(teacher.get_vocab()) if len(piece.removeprefix("##")) > 1]
     assert len(new) > 100
     for piece in new:
@@ -267,7 +267,7 @@ def test_words_of_strings_are_the_words_of_whole_texts(teacher: Tokenizer, new: 
     for text in given:
         normal = new.normalizer.normalize_str(text)
         naive.update(word for word, _ in teacher.pre_tokenizer.pre_tokenize_str(normal))
-    assert count_words(count_strings(given), new.normalizer, teacher) == naive
+    assert count_words(count_strings(given), new) == naive
 
 
 def test_tokens_added_to_the_teacher_keep_their_ids(tiny_teacher: Path, everyday_rows: Rows) -> None:
