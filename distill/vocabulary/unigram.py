@@ -77,9 +77,14 @@ def uses(model: Model, words: Mapping[str, int]) -> Counter[str]:
 
 
 def with_words(model: Model, words: Iterable[str], most: int) -> Model:
-    scores, cut = dict(model["vocab"]), load(model).tokenize
-    best = ((word, sum(scores[token.value] for token in cut(word)) + 1) for word in itertools.islice(words, most))
-    return _with_scores(model, dict(best))
+    scores, cut, unknown = dict(model["vocab"]), load(model).tokenize, model["unk_id"]
+    paths = ((word, cut(word)) for word in words)
+    known = ((word, path) for word, path in paths if unknown not in (token.id for token in path))
+    best = {
+        word: sum(scores[token.value] for token in path) + 1  # likelier than the likeliest way to cut it
+        for word, path in itertools.islice(known, most)
+    }
+    return _with_scores(model, best)
 
 
 def text(model: Model, piece: str) -> str:

@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from distill.errors import ModelError
 from distill.models import package_folder
 from distill.vocabulary import (
     Texts,
@@ -280,23 +279,3 @@ def test_tokens_added_to_the_teacher_keep_their_ids(tiny_teacher: Path, everyday
         teacher, texts(everyday_rows[:200], "en"), texts(everyday_rows[:200], "uk"), size=900, min_count=2
     )
     assert replaced.encode("[QUERY] a cat").tokens[1] == "[QUERY]"
-
-
-@pytest.mark.parametrize(
-    ("model", "normalizer", "message"),
-    [
-        (models.BPE(), normalizers.BertNormalizer(), "its tokenizer is BPE"),
-        (models.Unigram([("a", 0.0)]), normalizers.BertNormalizer(), "its tokenizer is Unigram"),
-        (models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"), normalizers.Lowercase(), "normalises text with Lowercase"),
-        (models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"), None, "normalises text with nothing"),
-    ],
-)
-@pytest.mark.parametrize("make", [extended_tokenizer, replaced_tokenizer])
-def test_a_teacher_of_another_kind_is_refused(
-    make: Make, model: models.Model, normalizer: normalizers.Normalizer | None, message: str
-) -> None:
-    teacher = Tokenizer(model)
-    if normalizer:
-        teacher.normalizer = normalizer
-    with pytest.raises(ModelError, match=message):
-        make(teacher, lambda: ["a text"], lambda: ["en tekst"], size=10, min_count=1)
