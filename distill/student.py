@@ -27,7 +27,7 @@ from distill.recipe import PretrainedStudent, StaticStudent, StudentSection, Tra
 from distill.rows import Translations, start_rows
 from distill.static import static_student
 from distill.teacher import Teacher, english_columns
-from distill.trimming import plain_tokenizer, trim_vocabulary
+from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, trim_vocabulary, with_backend
 from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ def _position_limit(student: SentenceTransformer) -> int | None:
     if positions is None:
         return None
     # RoBERTa and its kin number positions from the padding id + 1.
-    offset = (
-        (config.pad_token_id or 0) + 1 if config.model_type in {"roberta", "xlm-roberta", "camembert", "mpnet"} else 0
-    )
+    offset = (config.pad_token_id or 0) + 1 if config.model_type in POSITIONS_FROM_PADDING else 0
     return int(positions) - offset
 
 
@@ -251,10 +249,10 @@ def _start_rows(
     """Return the embedding matrix of a model's new vocabulary, (pieces, hidden)."""
     embeddings = model[0].model.get_input_embeddings().weight.detach().cpu().float().numpy()
     old_ids, new_ids = old.get_vocab(), new.get_vocab()
-    same = np.full(len(new_ids), -1)
+    same = np.full(new.get_vocab_size(), -1)  # a Unigram vocabulary may hold a piece twice
     for piece, row in new_ids.items():
         same[row] = old_ids.get(piece, -1)
-    spelled = sparse.lil_array((len(new_ids), len(embeddings)), dtype=np.float32)
+    spelled = sparse.lil_array((len(same), len(embeddings)), dtype=np.float32)
     for piece, ids in spellings(old, new_ids).items():
         for i in ids:
             spelled[new_ids[piece], i] += 1 / len(ids)
@@ -290,21 +288,17 @@ def _pieces(tokenizer: Tokenizer, texts: list[str]) -> Iterator[array[int]]:
 
 def _set_vocabulary(student: SentenceTransformer, tokenizer: Tokenizer, rows: torch.Tensor) -> None:
     """Give a model another tokenizer and the embedding matrix (pieces, hidden) that goes with it."""
-    from transformers import PreTrainedTokenizerFast
-
     transformer = student[0]
-    special = {
-        name: token for name, token in transformer.tokenizer.special_tokens_map.items() if isinstance(token, str)
-    }
-    transformer.processor = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=transformer.tokenizer.model_max_length,
-        model_input_names=transformer.tokenizer.model_input_names,
-        **special,
-    )
-    ids = tokenizer.get_vocab()
     model = transformer.model
-    pad_id = ids[special["pad_token"]]
+    transformer.processor = with_backend(transformer.tokenizer, tokenizer)
+    pad_id = transformer.tokenizer.pad_token_id
+    if model.config.model_type in POSITIONS_FROM_PADDING and pad_id != model.config.pad_token_id:
+        raise ModelError(
+            "teacher",
+            f"its padding would get the id {pad_id} in a new vocabulary",
+            expected=f"{model.config.pad_token_id}, from which its positions are numbered",
+            hint="set student.vocabulary.mode: extend",
+        )
     embedding = nn.Embedding(rows.shape[0], rows.shape[1], padding_idx=pad_id)
     embedding.weight.data.copy_(rows)
     model.set_input_embeddings(embedding)

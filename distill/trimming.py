@@ -98,7 +98,7 @@ def trim_vocabulary(
     if rows.max() >= pieces:
         raise ModelError("vocabulary", f"the tokenizer has {rows.max() + 1:,} pieces, the model {pieces:,}")
     keep_rows(encoder, rows)
-    transformer.processor = _with_backend(transformer.tokenizer, tokenizer)
+    transformer.processor = with_backend(transformer.tokenizer, tokenizer)
     lost = 100 * (1 - counts.used[rows].sum() / max(1, counts.used.sum()))
     log.info(
         "vocabulary: %s of %s pieces kept, %.1fM of %.1fM parameters; %.3f %% of the pieces in the texts are lost",
@@ -188,18 +188,18 @@ def trimmed_tokenizer(tokenizer: Tokenizer, keep: Collection[int]) -> tuple[Toke
     order = sorted(kept, key=lambda piece: (piece not in pieces, old[piece]))
     new = {piece: id_ for id_, piece in enumerate(order)}
     if model["type"] == "Unigram":
-        unknown = _unknown(model)
+        unknown = unknown_token(model)
         model["vocab"] = [entry for id_, entry in enumerate(model["vocab"]) if entry[0] in new and old[entry[0]] == id_]
         model["unk_id"] = None if unknown is None else new[unknown]
     else:
         model["vocab"] = {piece: new[piece] for piece in model["vocab"] if piece in new}
     if model["type"] == "BPE":
-        join = _join(model)
+        join = join_pieces(model)
         model["merges"] = [(a, b) for a, b in model["merges"] if a in new and b in new and join(a, b) in new]
     for token in state["added_tokens"]:
         token["id"] = new[token["content"]]
     state["added_tokens"].sort(key=lambda token: token["id"])
-    _renumber(state["post_processor"], new)
+    renumber(state["post_processor"], new)
     return Tokenizer.from_str(json.dumps(state)), np.array([old[piece] for piece in order], np.int64)
 
 
@@ -248,7 +248,7 @@ def _named_ids(model: PreTrainedModel) -> set[int]:
     return ids | (set(range(config.pad_token_id)) if config.model_type in POSITIONS_FROM_PADDING else set())
 
 
-def _with_backend(tokenizer: Any, backend: Tokenizer) -> Any:
+def with_backend(tokenizer: Any, backend: Tokenizer) -> Any:
     """Return a tokenizer for transformers like another one; it is loaded from its file just as it is saved."""
     from transformers import PreTrainedTokenizerFast
 
@@ -282,7 +282,7 @@ def _pieces(model: Mapping[str, Any]) -> Iterator[str]:
     return (piece for piece, _ in model["vocab"]) if model["type"] == "Unigram" else iter(model["vocab"])
 
 
-def _unknown(model: Mapping[str, Any]) -> str | None:
+def unknown_token(model: Mapping[str, Any]) -> str | None:
     """Return the token that stands for what a model does not know."""
     if model["type"] != "Unigram":
         return model["unk_token"]  # type: ignore[no-any-return]
@@ -301,7 +301,7 @@ def _indispensable(state: Mapping[str, Any], ids: Mapping[str, int], letters: Ma
     """Return the ids of added tokens, the unknown token, bytes and single characters."""
     model = state["model"]
     kept = {ids[token["content"]] for token in state["added_tokens"]} | {ids[p] for p in ids if BYTE.fullmatch(p)}
-    if unknown := _unknown(model):
+    if unknown := unknown_token(model):
         kept.add(ids[unknown])
     if model["type"] == "Unigram":
         kept.add(ids[min(model["vocab"], key=lambda entry: entry[1])[0]])
@@ -327,7 +327,7 @@ def _script(character: str) -> str:
     return unicodedata.name(character, "").split(" ")[0] if character.isalpha() else ""
 
 
-def _join(model: Mapping[str, Any]) -> Callable[[str, str], str]:
+def join_pieces(model: Mapping[str, Any]) -> Callable[[str, str], str]:
     """Return the function that joins two pieces of a BPE."""
     skipped = len(model["continuing_subword_prefix"] or "")
     return lambda left, right: left + right[skipped:]
@@ -337,10 +337,10 @@ def _merged_from(model: Mapping[str, Any]) -> Callable[[str], set[str]]:
     """Return a function from a piece to itself and all pieces that it is merged from, if the model is a BPE."""
     if model["type"] != "BPE":
         return lambda piece: {piece}
-    ranks, join = {(a, b): rank for rank, (a, b) in enumerate(model["merges"])}, _join(model)
+    ranks, join = {(a, b): rank for rank, (a, b) in enumerate(model["merges"])}, join_pieces(model)
 
     def parts(piece: str) -> set[str]:
-        symbols = _symbols(model, piece)
+        symbols = first_symbols(model, piece)
         found = {piece, *symbols}
         while len(symbols) > 1:
             pairs = list(itertools.pairwise(symbols))
@@ -354,7 +354,7 @@ def _merged_from(model: Mapping[str, Any]) -> Callable[[str], set[str]]:
     return parts
 
 
-def _symbols(model: Mapping[str, Any], piece: str) -> list[str]:
+def first_symbols(model: Mapping[str, Any], piece: str) -> list[str]:
     """Return the symbols that a BPE begins with when it makes a piece."""
     prefix, suffix = model["continuing_subword_prefix"] or "", model["end_of_word_suffix"] or ""
     inside, last = prefix and piece.startswith(prefix), suffix and piece.endswith(suffix)
@@ -363,12 +363,12 @@ def _symbols(model: Mapping[str, Any], piece: str) -> list[str]:
     return [*symbols[:-1], symbols[-1] + (suffix if last else "")] if symbols else []
 
 
-def _renumber(processor: Any, ids: Mapping[str, int]) -> None:
+def renumber(processor: Any, ids: Mapping[str, int]) -> None:
     """Put new ids into a post-processor, wherever it names a token."""
     if not isinstance(processor, dict):
         return
     for part in processor.get("processors", ()):
-        _renumber(part, ids)
+        renumber(part, ids)
     for key in ("cls", "sep"):  # BertProcessing, RobertaProcessing
         if key in processor:
             processor[key] = [processor[key][0], ids[processor[key][0]]]

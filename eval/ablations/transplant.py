@@ -92,10 +92,10 @@ VARIANTS: dict[str, dict[str, object]] = {
     "IBM 1, directions apart": APART,
     "Dice³": {"distill.alignment._expected_counts": dice},
     "co-occurrence": {"distill.alignment._expected_counts": co_occurrence},
-    "no surplus of pieces": {"distill.vocabulary.SURPLUS": 1.0},
-    "surplus × 2": {"distill.vocabulary.SURPLUS": 2.0},
-    "pieces × 1.4": {"distill.vocabulary.PIECES_PER_WORD": 0.97},
-    "pieces × 0.6": {"distill.vocabulary.PIECES_PER_WORD": 0.41},
+    "no surplus of pieces": {"distill.vocabulary.build.SURPLUS": 1.0},
+    "surplus × 2": {"distill.vocabulary.build.SURPLUS": 2.0},
+    "pieces × 1.4": {"distill.vocabulary.build.PIECES_PER_WORD": 0.97},
+    "pieces × 0.6": {"distill.vocabulary.build.PIECES_PER_WORD": 0.41},
     "IBM 1 apart; none of spelling, fit, shared pieces": {**OLD_ROWS, **NO_SPELLING, **NO_FIT, **APART},
 }
 

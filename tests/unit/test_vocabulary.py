@@ -7,18 +7,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from distill.errors import ModelError
 from distill.models import package_folder
 from distill.vocabulary import (
     Texts,
-    _accents_kept_by,
-    _normalizer,
     add_words,
     count_strings,
     count_words,
@@ -27,6 +25,10 @@ from distill.vocabulary import (
     replaced_tokenizer,
     spellings,
 )
+from distill.vocabulary.accents import keeping_accents
+
+BARE = {"type": "WordPiece", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
+BARE |= {"max_input_chars_per_word": 100}
 
 Rows = list[dict[str, str]]
 Make = Callable[..., Tokenizer]
@@ -139,17 +141,20 @@ def test_an_extended_vocabulary_is_extended_again(
     assert all(new.normalizer.normalize_str(letter) == letter.lower() for letter in letters)
 
 
+def normalizer_of(step: dict[str, Any] | None) -> normalizers.Normalizer:
+    return Tokenizer.from_str(json.dumps({"version": "1.0", "normalizer": step, "model": BARE})).normalizer
+
+
 @pytest.mark.parametrize(
     "kept", [[], ["й", "Й"], ["å", "Å", "ö", "Ö", "é", "É"], ["ǘ", "Ǘ"], ["\u0301"], ["\u0941", "й", "Й"]]
 )
 def test_the_accents_that_a_normalizer_keeps_are_found(teacher: Tokenizer, kept: list[str]) -> None:
-    teacher = Tokenizer.from_str(teacher.to_str())
-    teacher.normalizer = _normalizer(teacher, kept)
-    found = _accents_kept_by(teacher.normalizer)
-    assert {char for char in kept if char == char.lower()} <= set(found)
-    again = _normalizer(teacher, [])
+    step = json.loads(teacher.to_str())["normalizer"]
+    once = keeping_accents(step, kept)
+    again, other = (normalizer_of(keeping_accents(once, further)) for further in ([], ["ñ", "Ñ"]))
     for text in ("Café naïve Å й и\u0306 Їжак ö Ö ǘ ǖ ú é e\u0301 कु हिन्दी", "".join(map(chr, range(0xC0, 0x24F)))):
-        assert again.normalize_str(text) == teacher.normalizer.normalize_str(text)
+        assert again.normalize_str(text) == normalizer_of(once).normalize_str(text)
+        assert other.normalize_str(text) == normalizer_of(keeping_accents(step, [*kept, "ñ", "Ñ"])).normalize_str(text)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +270,7 @@ def test_a_piece_inside_words_is_spelt_with_the_longest_pieces_of_the_teacher() 
 
 def test_rare_pieces_are_left_out(teacher: Tokenizer, everyday_rows: Rows) -> None:
     often = extend(teacher, everyday_rows, "uk", size=30_000, min_count=20)
-    words = count_words(count_strings(texts(everyday_rows, "uk")()), often.normalizer, teacher)
+    words = count_words(count_strings(texts(everyday_rows, "uk")()), often)
     new = [piece for piece in set(often.get_vocab()) - set(teacher.get_vocab()) if len(piece.removeprefix("##")) > 1]
     assert len(new) > 100
     for piece in new:
@@ -308,7 +313,7 @@ def test_words_of_strings_are_the_words_of_whole_texts(teacher: Tokenizer, new: 
     for text in given:
         normal = new.normalizer.normalize_str(text)
         naive.update(word for word, _ in teacher.pre_tokenizer.pre_tokenize_str(normal))
-    assert count_words(count_strings(given), new.normalizer, teacher) == naive
+    assert count_words(count_strings(given), new) == naive
 
 
 def test_tokens_added_to_the_teacher_keep_their_ids(tiny_teacher: Path, everyday_rows: Rows) -> None:
@@ -321,23 +326,3 @@ def test_tokens_added_to_the_teacher_keep_their_ids(tiny_teacher: Path, everyday
         teacher, texts(everyday_rows[:200], "en"), texts(everyday_rows[:200], "uk"), size=900, min_count=2
     )
     assert replaced.encode("[QUERY] a cat").tokens[1] == "[QUERY]"
-
-
-@pytest.mark.parametrize(
-    ("model", "normalizer", "message"),
-    [
-        (models.BPE(), normalizers.BertNormalizer(), "its tokenizer is BPE"),
-        (models.Unigram([("a", 0.0)]), normalizers.BertNormalizer(), "its tokenizer is Unigram"),
-        (models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"), normalizers.Lowercase(), "normalises text with Lowercase"),
-        (models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"), None, "normalises text with nothing"),
-    ],
-)
-@pytest.mark.parametrize("make", [extended_tokenizer, replaced_tokenizer])
-def test_a_teacher_of_another_kind_is_refused(
-    make: Make, model: models.Model, normalizer: normalizers.Normalizer | None, message: str
-) -> None:
-    teacher = Tokenizer(model)
-    if normalizer:
-        teacher.normalizer = normalizer
-    with pytest.raises(ModelError, match=message):
-        make(teacher, lambda: ["a text"], lambda: ["en tekst"], size=10, min_count=1)

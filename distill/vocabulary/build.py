@@ -1,0 +1,202 @@
+"""A teacher's tokenizer with a vocabulary for more languages: extended by pieces learnt from them, or learnt anew."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from anyascii import anyascii
+from tokenizers import Tokenizer
+
+from distill.errors import ModelError
+from distill.trimming import renumber
+from distill.vocabulary import bpe, unigram, wordpiece
+from distill.vocabulary.accents import keeping_accents, kept_accents
+from distill.vocabulary.model import Kind, Model, load, unknown_token, vocabulary
+from distill.vocabulary.words import Texts, count_strings, count_words, normalize
+
+KINDS: dict[str, Kind] = {"WordPiece": wordpiece, "BPE": bpe, "Unigram": unigram}
+
+PIECES_PER_WORD = 0.69
+"""Pieces to add for each distinct word seen twice, where a recipe does not say how many."""
+
+SURPLUS = 1.25
+"""Pieces learnt for each piece to add: the steps to longer pieces are hardly used once those are there."""
+
+ENGLISH = re.compile(r"[\x00-\x7f\u2010-\u2027]*")
+"""Text without letters of other languages: ASCII, and the dashes and quotes of books."""
+
+
+def extended_tokenizer(
+    teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int, known: Texts = tuple
+) -> Tokenizer:
+    """Return the teacher's tokenizer with pieces learnt from the other languages added at the end.
+
+    Accents that the other languages use are kept (й, å) where the teacher strips them, others are stripped as before.
+    A new piece that changes how a word of the English texts is cut is left out, so that English keeps its token ids
+    (except in words like "café" where another language keeps that letter). Of the others, the most used are added.
+    The same holds for all words that an earlier student knows of the languages that it has.
+
+    Args:
+        teacher: a WordPiece, BPE or Unigram tokenizer, or one made here before.
+        english: texts whose words must be cut as before.
+        other: texts to learn from.
+        size: at most this many pieces are added; from the number of words if None.
+        min_count: a piece must be made from pairs that occur this often.
+        known: texts in the languages that an earlier student has, whose words must be cut as before.
+
+    Raises:
+        ModelError: the teacher's tokenizer is of another kind.
+    """
+    kind, old = _model(teacher)
+    strings = count_strings(other())
+    tokenizer = _rebuilt(teacher, old, kept_accents(strings))
+    words = count_words(strings, tokenizer)
+    size = size or _usual_size(kind.units(words))
+    model = kind.learn(old, words, round(SURPLUS * size), min_count)
+    kept = [w for w in count_words(count_strings(english()), teacher) if ENGLISH.fullmatch(kind.text(old, w))]
+    kept += _known_words(count_strings(known()), teacher, old, tokenizer)
+    model = _without_effect_on(kept, kind, old, model)
+    return _rebuilt(tokenizer, _most_used(words, kind, len(old["vocab"]), model, size))
+
+
+def replaced_tokenizer(
+    teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int
+) -> Tokenizer:
+    """Return a tokenizer of the teacher's kind whose pieces are learnt from both sides; special tokens come first.
+
+    Arguments and errors are those of `extended_tokenizer`, but `size` is the number of pieces learnt.
+    """
+    kind, old = _model(teacher)
+    strings = count_strings(other())
+    tokenizer = _rebuilt(teacher, old, kept_accents(strings))
+    words = count_words(strings + count_strings(english()), tokenizer)
+    bare = kind.bare(old, sorted(_special_tokens(teacher), key=vocabulary(old).__getitem__))
+    return _rebuilt(tokenizer, kind.learn(bare, words, size or _usual_size(kind.units(words)), min_count))
+
+
+def add_words(tokenizer: Tokenizer, english: Texts, other: Texts, *, most: int, min_count: int) -> Tokenizer:
+    """Return a tokenizer with the most frequent words of both sides as pieces of their own.
+
+    Args:
+        tokenizer: what to add them to, at the end.
+        english: texts of one side.
+        other: texts of the other side.
+        most: largest number of words to add.
+        min_count: how often a word must occur.
+    """
+    kind, model = _model(tokenizer)
+    pieces = vocabulary(model)
+    words = count_words(count_strings(english()) + count_strings(other()), tokenizer)
+    frequent = (word for word, n in words.items() if n >= min_count and word not in pieces)
+    return _rebuilt(tokenizer, kind.with_words(model, sorted(frequent, key=lambda word: (-words[word], word)), most))
+
+
+def spellings(teacher: Tokenizer, pieces: Iterable[str]) -> dict[str, list[int]]:
+    """Return the ids of the teacher's pieces that spell a piece in Latin letters, where it needs that and has them.
+
+    Those are pieces of two letters or more that stand inside words ("##пет": "##pet"): what a name is cut into.
+
+    Args:
+        teacher: a tokenizer.
+        pieces: pieces of a vocabulary made for it.
+    """
+    kind, model = _model(teacher)
+    cutter, unknown = kind.inner_model(model)
+    normal = normalize(teacher)
+    found = {}
+    for piece in pieces:
+        body = kind.inner_text(model, piece)
+        if len(body) > 1 and not body.isascii():
+            ids = [token.id for token in cutter.tokenize("".join(filter(str.isalnum, normal(anyascii(body)))))]
+            if ids and unknown not in ids:
+                found[piece] = ids
+    return found
+
+
+def _usual_size(words: Mapping[str, int]) -> int:
+    return min(30_000, max(1_000, round(PIECES_PER_WORD * sum(n >= 2 for n in words.values()))))
+
+
+def _known_words(strings: Mapping[str, int], teacher: Tokenizer, old: Model, tokenizer: Tokenizer) -> list[str]:
+    """Return the words that a model knows, of those strings that a new tokenizer normalises as the old one does."""
+    own, new = normalize(teacher), normalize(tokenizer)
+    words = count_words({string: n for string, n in strings.items() if own(string) == new(string)}, teacher)
+    cut, unknown = load(old).tokenize, unknown_token(old)
+    return [word for word in words if unknown not in [token.value for token in cut(word)]]
+
+
+def _without_effect_on(words: Iterable[str], kind: Kind, old: Model, model: Model) -> Model:
+    """Return a model with the new pieces with which every word is still cut into old pieces."""
+    size = len(old["vocab"])
+    affected = set(words)
+    while True:
+        cut = load(model).tokenize
+        harmful: set[str] = set()
+        still: set[str] = set()
+        for word in affected:
+            added = [token.value for token in cut(word) if token.id >= size]
+            if added:
+                harmful.update(added)
+                still.add(word)
+        if not harmful:
+            return model
+        model = kind.without(model, harmful)
+        affected = still  # a word that is cut into old pieces stays so with fewer new ones
+
+
+def _most_used(words: Mapping[str, int], kind: Kind, old: int, model: Model, size: int) -> Model:
+    """Return a model with at most `size` pieces after the old ones, or all letters if these are more.
+
+    The least used are left out, in several rounds, because without a piece others are used more.
+    """
+    while (excess := len(model["vocab"]) - old - size) > 0:
+        long = [piece for piece in list(vocabulary(model))[old:] if len(kind.text(model, piece)) > 1]
+        if not long:
+            break
+        uses = kind.uses(model, words)
+        least = sorted(long, key=uses.__getitem__)[: excess if excess < size // 50 else -(-excess // 2)]
+        model = kind.without(model, set(least))
+    return model
+
+
+def _model(tokenizer: Tokenizer) -> tuple[Kind, Model]:
+    """Return a tokenizer's model, tokens added later included, and its kind; or raise if it is of no known kind."""
+    name = type(tokenizer.model).__name__
+    if name not in KINDS or tokenizer.pre_tokenizer is None:
+        raise ModelError(
+            "teacher",
+            f"its tokenizer is {name}" if name not in KINDS else "its tokenizer does not cut texts into words",
+            expected="WordPiece, BPE or Unigram with a pre-tokenizer for a transplant or a static student",
+            hint="use a student of kind: pretrained",
+        )
+    state = json.loads(tokenizer.to_str())
+    added = sorted(state["added_tokens"], key=lambda token: token["id"])
+    return KINDS[name], KINDS[name].with_tokens(state["model"], [token["content"] for token in added])
+
+
+def _rebuilt(teacher: Tokenizer, model: Model, kept: list[str] | None = None) -> Tokenizer:
+    """Return the teacher's tokenizer with another model, ids of special tokens adapted.
+
+    Args:
+        teacher: the tokenizer.
+        model: its new model.
+        kept: letters whose accents it must no longer strip, None to leave its normalizer as it is.
+    """
+    state: dict[str, Any] = json.loads(teacher.to_str())
+    ids = vocabulary(model)
+    state["model"] = model
+    for token in state["added_tokens"]:
+        token["id"] = ids[token["content"]]
+    state["added_tokens"].sort(key=lambda token: token["id"])
+    renumber(state["post_processor"], ids)
+    if kept is not None:
+        state["normalizer"] = keeping_accents(state["normalizer"], kept)
+    state["truncation"] = state["padding"] = None
+    return Tokenizer.from_str(json.dumps(state))
+
+
+def _special_tokens(tokenizer: Tokenizer) -> set[str]:
+    return {token["content"] for token in json.loads(tokenizer.to_str())["added_tokens"]}
