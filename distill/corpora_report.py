@@ -31,6 +31,8 @@ REPAIRS = {
 
 LONGEST_EXAMPLE = 160
 
+NOTHING = "Cleaning changed nothing."
+
 
 def corpora_markdown(corpora: Sequence[Corpus]) -> str:
     """Return what was read, dropped and kept of each corpus as a Markdown table."""
@@ -106,7 +108,7 @@ def cleaning_markdown(corpora: Sequence[Corpus], *, examples: bool) -> str:
         examples: whether to show some of the rows.
     """
     if not any(_happened(corpus) for corpus in corpora):
-        return "Cleaning changed nothing."
+        return NOTHING
     lines = ["| corpus | pair | what | rule | rows | why |", "|---|---|---|---|---:|---|"]
     for corpus in corpora:
         for found in _happened(corpus):
@@ -123,8 +125,10 @@ def cleaning_markdown(corpora: Sequence[Corpus], *, examples: bool) -> str:
     return "\n".join(lines)
 
 
-def cleaning_table(corpora: Sequence[Corpus]) -> Table:
+def cleaning_table(corpora: Sequence[Corpus]) -> Table | str:
     """Return what each rule dropped and each repair changed, for the terminal."""
+    if not any(_happened(corpus) for corpus in corpora):
+        return NOTHING
     table = Table(title="Cleaning", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("corpus", "pair", "what", "rule", "rows", "why"):
         table.add_column(column, no_wrap=column != "why", justify="right" if column == "rows" else "left")

@@ -116,9 +116,10 @@ def data_show(
 
     known = catalogue()
     if pair is None:
-        if corpus not in known:
-            raise DistillError("--pair", "not given", expected="the pair or language to load, such as --pair en-uk")
-        return show_entry(corpus, known[corpus])
+        if corpus in known:
+            return show_entry(corpus, known[corpus])
+        _source(corpus)
+        raise DistillError("--pair", "not given", expected="the pair or language to load, such as --pair en-uk")
     given = {"rows": kind, "columns": _columns(columns), "config": config, "cleaning": cleaning}
     section = corpus_section(corpus, pair, {key: value for key, value in given.items() if value})
     go_offline_if_cut_off([section.hub] if section.hub else [])
@@ -169,7 +170,7 @@ def corpus_section(name: str, pair: str, given: dict[str, Any]) -> CorpusSection
     from distill.corpora.catalogue import catalogue
     from distill.recipe import CorpusSection
 
-    known, path = catalogue(), Path(name).expanduser()
+    known = catalogue()
     language = _language(pair)
     given = {"dev_rows": 0, **given}
     try:
@@ -178,24 +179,30 @@ def corpus_section(name: str, pair: str, given: dict[str, Any]) -> CorpusSection
             if section.files and not section.matching_files(language):
                 raise DataError(name, f"no file {section.files}", hint=known[name].note)
             return section
-        if path.exists() or glob.has_magic(name):
-            source: dict[str, Any] = {"folder" if path.is_dir() else "files": path.absolute()}
-        elif "/" in name and not name.startswith((".", "/", "~")):
-            source = {"hub": name}
-        else:
-            raise DataError(
-                name,
-                "no such corpus",
-                expected="a name of `distill data ls`, a Hub id (owner/name), a folder or a file",
-                hint=nearest(name, known),
-            )
-        return CorpusSection.model_validate({**source, "languages": [language], **given})
+        return CorpusSection.model_validate({**_source(name), "languages": [language], **given})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         misfit = first.get("ctx", {}).get("error")
         place = ".".join(map(str, (*first["loc"], *getattr(misfit, "key", ()))))
         found, expected = getattr(misfit, "found", first["msg"]), getattr(misfit, "expected", "")
         raise DataError(f"{name} {pair}", f"{place}: {found}" if place else found, expected=expected) from None
+
+
+def _source(name: str) -> dict[str, Any]:
+    """Return the key of a recipe for a corpus that is not in the catalogue."""
+    from distill.corpora.catalogue import catalogue
+
+    path = Path(name).expanduser()
+    if path.exists() or glob.has_magic(name):
+        return {"folder" if path.is_dir() else "files": path.absolute()}
+    if "/" in name and not name.startswith((".", "/", "~")):
+        return {"hub": name}
+    raise DataError(
+        name,
+        "no such corpus",
+        expected="a name of `distill data ls`, a Hub id (owner/name), a folder or a file",
+        hint=nearest(name, catalogue()),
+    )
 
 
 def _language(pair: str) -> str:
@@ -231,8 +238,7 @@ def show_corpus(corpus: Corpus, rows: int) -> None:
     found = corpus_statistics(corpus)
     show(corpora_table([corpus]))
     show(lengths_table([found]))
-    if corpus.cleaning.dropped or corpus.cleaning.repaired:
-        show(cleaning_table([corpus]))
+    show(cleaning_table([corpus]))
     lines = []
     if found.ratio_quantiles:
         low, _, median, _, high = found.ratio_quantiles

@@ -61,6 +61,7 @@ def test_files_and_folders_are_shown(distill: CommandServer, tsv_corpus: Path, t
         (("./nothing", "--pair", "en-uk"), "no such corpus"),
         (("everyday", "--pair", "en-fr"), "'fr' is not in everyday"),
         (("everyday", "--pair", "uk-da"), "a pair with en"),
+        (("tolks",), 'did you mean "talks"?'),
         (("somebody/something",), "the pair or language to load"),
         (("everyday", "--pair", "en-uk", "--column", "english"), "PART=NAME"),
         (("opus", "--pair", "en-uk"), "opus_get"),
