@@ -136,8 +136,8 @@ class Trainer:
         self.matching = layer_matching(recipe, student, data, accelerator)
         self.state = State()
         self.score, self.score_every = score, recipe.evaluation.every
-        self.evaluate_every = section.evaluate_every or max(1, self.schedule.n_steps // EVALUATIONS_PER_RUN)
-        self.checkpoint_every = section.checkpoint_every or max(1, self.schedule.n_steps // CHECKPOINTS_PER_RUN)
+        self.evaluate_every = section.evaluate_every or math.ceil(self.schedule.n_steps / EVALUATIONS_PER_RUN)
+        self.checkpoint_every = section.checkpoint_every or math.ceil(self.schedule.n_steps / CHECKPOINTS_PER_RUN)
         self.log_every = max(1, self.schedule.n_steps // LOGS_PER_RUN)
 
     @property
