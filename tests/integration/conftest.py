@@ -9,12 +9,21 @@ from typing import Any
 
 import pytest
 from command import CommandServer, commands
+from hub import Hub
 
 
 @pytest.fixture(scope="session")
 def distill() -> Iterator[CommandServer]:
     """Return what runs `distill` commands in processes of their own, on the CPU."""
     with commands({}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def asking_hub(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
+    """Return what runs commands that ask a module's Hub, its fixture `hub`, and have stored nothing from it yet."""
+    home = str(tmp_path_factory.mktemp("hf-home"))
+    with commands({**hub.environment, "HF_HOME": home, "MTEB_CACHE": home}) as server:
         yield server
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import CommandServer, Ended, commands
+from command import CommandServer, Ended
 from hub import Hub
 
 TALKS: dict[str, Any] = {"hub": "tests/talks", "languages": ["uk"]}
@@ -42,11 +42,9 @@ def hub(tiny_teacher: Path, plain_encoder: Path, everyday_rows: list[dict[str, s
 
 
 @pytest.fixture(scope="module")
-def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
+def distill(asking_hub: CommandServer) -> CommandServer:
     """Return what runs `distill` commands that ask that Hub and have stored nothing from it yet."""
-    home = tmp_path_factory.mktemp("hf-home")
-    with commands({**hub.environment, "HF_HOME": str(home)}) as server:
-        yield server
+    return asking_hub
 
 
 @pytest.fixture

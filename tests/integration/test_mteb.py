@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import CommandServer, Moment, commands
+from command import CommandServer, Moment
 from hub import Hub
 
 
@@ -34,11 +34,9 @@ def hub(everyday_rows: list[dict[str, str]]) -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="module")
-def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
+def distill(asking_hub: CommandServer) -> CommandServer:
     """Return what runs commands that ask that Hub."""
-    home = tmp_path_factory.mktemp("hf-home")
-    with commands({**hub.environment, "HF_HOME": str(home), "MTEB_CACHE": str(home)}) as server:
-        yield server
+    return asking_hub
 
 
 def test_tasks_are_scored_once_and_failed_ones_are_named(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from command import CommandServer, commands
+from command import CommandServer
 from hub import Hub
 from tiny_models import make_tiny_model
 
@@ -139,11 +139,9 @@ def hub(
 
 
 @pytest.fixture(scope="module")
-def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
+def distill(asking_hub: CommandServer) -> CommandServer:
     """Return what runs `distill` commands that ask that Hub."""
-    home = tmp_path_factory.mktemp("hf-home")
-    with commands({**hub.environment, "HF_HOME": str(home)}) as server:
-        yield server
+    return asking_hub
 
 
 @pytest.fixture

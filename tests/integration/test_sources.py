@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-from command import CommandServer, commands
+from command import CommandServer
 from hub import Hub
 
 COPY = ("This sentence was never translated at all.", "This sentence was never translated at all.")
@@ -26,11 +26,9 @@ def hub(everyday_rows: list[dict[str, str]]) -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="module")
-def distill(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandServer]:
+def distill(asking_hub: CommandServer) -> CommandServer:
     """Return what runs `distill` commands that ask that Hub."""
-    home = tmp_path_factory.mktemp("hf-home")
-    with commands({**hub.environment, "HF_HOME": str(home)}) as server:
-        yield server
+    return asking_hub
 
 
 def write_opus_zip(path: Path, rows: list[tuple[str, str]]) -> None:
