@@ -11,10 +11,10 @@ from anyascii import anyascii
 from tokenizers import Tokenizer
 
 from distill.errors import ModelError
-from distill.trimming import renumber
+from distill.trimming import renumber, unknown_token
 from distill.vocabulary import bpe, unigram, wordpiece
 from distill.vocabulary.accents import keeping_accents, kept_accents
-from distill.vocabulary.model import Kind, Model, load, unknown_token, vocabulary
+from distill.vocabulary.model import Kind, Model, load, vocabulary
 from distill.vocabulary.words import Texts, count_strings, count_words, normalize
 
 KINDS: dict[str, Kind] = {"WordPiece": wordpiece, "BPE": bpe, "Unigram": unigram}

@@ -72,11 +72,3 @@ def count_uses(model: Model, words: Mapping[str, int]) -> Counter[str]:
         for token in cut(word):
             uses[token.value] += n
     return uses
-
-
-def unknown_token(model: Model) -> str | None:
-    """Return the piece that stands for what the model does not know, None if there is none."""
-    if model["type"] == "Unigram":
-        return None if model["unk_id"] is None else str(model["vocab"][model["unk_id"]][0])
-    token: str | None = model["unk_token"]
-    return token
