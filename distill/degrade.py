@@ -23,10 +23,10 @@ from distill.encode import EncodeTexts
 from distill.errors import RunError
 from distill.evaluate import Score, evaluate
 from distill.gradients import Encoder
-from distill.models import load_model
 from distill.progress import progress
 from distill.rundir import RunDirectory
 from distill.scoring import main_scores
+from distill.skip import without_skip
 from distill.student import load_student
 from distill.testsets import COMMAND_LINE, load_suites
 from distill.vectors import vectors_by
@@ -154,12 +154,12 @@ def models_by_step(run: RunDirectory, device: torch.device) -> dict[int, EncodeT
     Raises:
         RunError: there are none but the untrained.
     """
-    untrained = load_student(run.untrained, device)
+    untrained = without_skip(load_student(run.untrained, device))
     loads: dict[int, Callable[[], SentenceTransformer]] = {0: lambda: untrained}
     loads |= {step: partial(with_checkpoint, untrained, folder) for step, folder in run.intact_checkpoints()}
     finished = run.read_json("scores.json")
     if finished and run.model.exists():
-        loads.setdefault(finished["weights_from"], partial(load_model, "model", str(run.model), device=str(device)))
+        loads.setdefault(finished["weights_from"], lambda: without_skip(load_student(run.model, device)))
     if len(loads) == 1:
         raise RunError(str(run.path), "no checkpoint and no model", hint="train it first: distill run")
     return {step: vectors_by(loads[step], f"{run.path.name} step {step}") for step in sorted(loads)}

@@ -34,6 +34,7 @@ from distill.reduction import ProjectedVectors
 from distill.report import dev_markdown, score_markdown, size_facts
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import mean_score, score_before, score_student, scores_while_training
+from distill.skip import add_skip, without_skip
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts, reduced_teacher
@@ -88,7 +89,7 @@ class Ready:
         sets: test sets.
         corpora: the corpora, loaded.
         teacher: the teacher; its vectors of the corpora are stored.
-        student: the student before its first step.
+        student: the student before its first step, with its skip connection if it is to have one.
     """
 
     sets: list[TestSet]
@@ -118,11 +119,12 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         ready = prepare(recipe, run, accelerator)
         sets, corpora, teacher, student = ready.sets, ready.corpora, ready.teacher, ready.student
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
+        student = without_skip(student)  # it is fitted anew to what the layers have learnt
         data = training_data(recipe, teacher, teacher.targets, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
         def score(student: SentenceTransformer, step: int) -> float:
-            scores = score_student(teacher, student, sets)
+            scores = score_student(teacher, with_skip(recipe, student, teacher, corpora), sets)
             run.log("scores", step=step, scores=[found.as_dict() for found in scores])
             accelerator.log({f"{s.suite}/{s.pair} {s.metric}": s.value for s in scores}, step=step)
             return mean_score(scores)
@@ -218,10 +220,10 @@ def start_trackers(recipe: Recipe, step: int, accelerator: Accelerator) -> None:
 
 
 def embedded_columns(recipe: Recipe) -> Callable[[Corpus], tuple[str, ...]]:
-    """Return which columns the teacher embeds: those that objectives read, or all English ones to reduce dimensions or
-    to fit a static student.
+    """Return which columns the teacher embeds: those that objectives read, or all English ones to reduce dimensions,
+    to fit a static student or a skip connection.
     """
-    all_english = recipe.student.dimensions or recipe.student.kind == "static"
+    all_english = recipe.student.dimensions or recipe.student.kind == "static" or recipe.skip
     return english_columns if all_english else partial(columns_to_embed, recipe.objectives)
 
 
@@ -255,6 +257,7 @@ def untrained_student(
     """Return the student before its first step; it is built once and kept in the run directory."""
     if accelerator.is_main_process and not run.untrained.exists():
         student = build_student(recipe.student, teacher, corpora, accelerator.device)
+        student = with_skip(recipe, student, teacher, corpora)
         temporary = run.temporary("untrained")
         save_student(student, temporary)
         run.publish(temporary, run.untrained)
@@ -262,6 +265,13 @@ def untrained_student(
     student = load_student(run.untrained, accelerator.device)
     speed_up(student)
     return student
+
+
+def with_skip(
+    recipe: Recipe, student: SentenceTransformer, teacher: Teacher, corpora: Sequence[Corpus]
+) -> SentenceTransformer:
+    """Return a student with the skip connection that its recipe asks for, fitted to its token embeddings."""
+    return add_skip(student, recipe.skip, teacher, corpora) if recipe.skip else student
 
 
 def training_data(
@@ -310,9 +320,10 @@ def finish(
 ) -> Outcome:
     """Score the student, save it with its card, and write the report."""
     command = FOLDERS.sub("", (run.read_json("run.json") or {}).get("command", ""))
-    after = score_student(teacher, result.student, sets)
+    student = with_skip(recipe, result.student, teacher, corpora)
+    after = score_student(teacher, student, sets)
     scores = before + after
-    sizes = describe(result.student)
+    sizes = describe(student)
     facts = {
         **size_facts(sizes),
         "training time": f"{duration(result.state.seconds)} on {describe_device(teacher.model.device)}",
@@ -321,7 +332,7 @@ def finish(
         "command": f"`{command}`",
     }
     temporary = run.temporary("model")
-    save_student(result.student, temporary)
+    save_student(student, temporary)
     save_heads(result.heads, recipe.objectives, classes, temporary)
     card = model_card(recipe, corpora, scores, columns(scores), sizes, facts, recipe_yaml(recipe), classes)
     (temporary / "README.md").write_text(card, encoding="utf-8")

@@ -25,6 +25,7 @@ from distill.layers import keep_layers
 from distill.models import load_model, longest_input, token_embeddings
 from distill.recipe import PretrainedStudent, StaticStudent, StudentSection, TransplantStudent
 from distill.rows import Translations, start_rows
+from distill.skip import without_skip
 from distill.static import static_student
 from distill.teacher import Teacher, english_columns
 from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, trim_vocabulary, with_backend
@@ -75,6 +76,7 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
         "student", section.model, revision=section.revision, trust_remote_code=section.trust_remote_code
     )
     _check_encoder(section.model, student)
+    student = without_skip(student)
     remember_sizes(student)
     limit = _position_limit(student)
     if limit and section.max_tokens > limit:
@@ -178,6 +180,7 @@ def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) ->
     """Return the student that is to learn more languages."""
     student = load_model("student", name, revision=section.revision)
     _check_encoder(name, student)
+    student = without_skip(student)
     own = student.get_embedding_dimension()
     if own != teacher.dimension:
         raise ModelError(

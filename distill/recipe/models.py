@@ -153,6 +153,12 @@ DIMENSIONS = Field(
     description="Length of the student's vectors: the principal components of the teacher's vectors of the corpora.",
 )
 
+SKIP = Field(
+    None,
+    description="Length of a linear map of the mean token embedding, fitted in closed form after training, that is "
+    "added to the sentence vector (length 1): sentences with rare words are told apart better. 0.5 is a good value.",
+)
+
 
 class TransplantStudent(Section):
     """A student made from the teacher's own layers, or an earlier student's, with a vocabulary for more languages."""
@@ -171,6 +177,7 @@ class TransplantStudent(Section):
     alignment: AlignmentSection = AlignmentSection()
     layers: LayersSection | None = LAYERS
     dimensions: PositiveInt | None = DIMENSIONS
+    skip: Positive | None = SKIP
     max_tokens: PositiveInt = Field(128, description="Longest input in tokens.")
 
     @model_validator(mode="after")
@@ -211,6 +218,7 @@ class PretrainedStudent(Section):
     vocabulary: TrimmingSection = TrimmingSection()
     layers: LayersSection | None = LAYERS
     dimensions: PositiveInt | None = DIMENSIONS
+    skip: Positive | None = SKIP
     max_tokens: PositiveInt = Field(128, description="Longest input in tokens.")
     trust_remote_code: bool = Field(False, description="Run Python code that comes with the model.")
 

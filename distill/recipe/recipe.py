@@ -86,6 +86,8 @@ class Recipe(Section):
                 "needs dev rows, but every corpus has dev_rows: 0",
                 hint="leave dev_rows out, or early_stopping",
             )
+        if self.skip:
+            self._fits_skip()
         for place, language in enumerate(getattr(self.student, "add", None) or ()):
             if language not in self.languages:
                 raise MisfitError(
@@ -135,6 +137,25 @@ class Recipe(Section):
     def student_model(self) -> str | None:
         """Hub id or folder of the model that the student is made from; None if that is the teacher."""
         return None if self.student.kind == "static" else self.student.model
+
+    @property
+    def skip(self) -> float | None:
+        """Weight of the student's skip connection, None if it has none."""
+        return None if self.student.kind == "static" else self.student.skip
+
+    def _fits_skip(self) -> None:
+        """Raise `MisfitError` if a skip connection cannot be fitted, or would harm what is trained."""
+        if all(corpus.rows != "parallel" for corpus in self.corpora.values()):
+            raise MisfitError(
+                ("student", "skip"), "no corpus has rows: parallel, which it is fitted to", hint="leave it out"
+            )
+        for name, objective in self.objectives.items():
+            if objective.loss == "classification":
+                raise MisfitError(
+                    ("student", "skip"),
+                    f"it would change the vectors that the classifier of objectives.{name} reads",
+                    hint="leave it out",
+                )
 
     @property
     def matches_layers(self) -> bool:

@@ -18,6 +18,7 @@ from distill.encode import encode
 from distill.errors import ModelError
 from distill.models import load_model
 from distill.recipe import PretrainedStudent, TeacherSection
+from distill.skip import without_skip
 from distill.student import build_student
 from distill.teacher import load_teacher
 
@@ -310,3 +311,26 @@ def golden_corpus(path: Path) -> Path:
     ]
     path.write_text("\n".join(["english\tnon_english", *rows]) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize("kind", ["transplant", "pretrained"])
+def test_a_skip_connection_is_fitted_after_the_same_training(
+    run: Callable[..., Ended], tiny_xlmr: Path, tmp_path: Path, kind: str
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    sections = {"transplant": {"vocabulary": {"size": 800}}, "pretrained": {"model": str(tiny_xlmr), "pooling": "mean"}}
+    section, path = {"kind": kind, **sections[kind]}, tmp_path / "runs" / "small"
+    plain = run(section)
+    assert plain.code == 0, plain.errors
+    without = SentenceTransformer(str(path / "model"), device="cpu").encode(SENTENCES)
+    path.rename(tmp_path / "plain")
+    skipping = run({**section, "skip": 0.5})
+    assert skipping.code == 0, skipping.errors
+    untrained, model = (SentenceTransformer(str(path / name), device="cpu") for name in ("untrained", "model"))
+    vectors = model.encode(SENTENCES)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert np.abs(vectors - without).max() > 1e-3
+    maps = [found[-2].linear.weight.detach() for found in (untrained, model)]
+    assert not torch.allclose(*maps, atol=1e-3)  # fitted anew
+    np.testing.assert_allclose(without_skip(model).encode(SENTENCES), without, atol=1e-6)

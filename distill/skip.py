@@ -1,0 +1,206 @@
+"""A skip connection from the token embeddings to the sentence vector: what the words say, past all layers.
+
+The layers of a student that saw few pairs place sentences with rare words among other such sentences. The mean of the
+token embeddings keeps apart what the layers merge: a linear map takes it to the teacher's vectors, by ridge regression,
+and is added to the sentence vector with a weight (the wide part of a wide and deep model, Cheng et al. 2016, arXiv
+1606.07792). English sentences get it too: both sides of a translation are moved alike.
+
+It is made of modules of sentence-transformers alone: `Pooling` joins the sentence vector, put in the place of the first
+token, and the mean of the embedding layer's output; a `Dense` adds them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from distill.corpora import Corpus
+from distill.encode import length_batches, pad, token_ids
+from distill.errors import ModelError
+from distill.store import Rows
+from distill.teacher import Teacher
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import PreTrainedModel
+
+log = logging.getLogger("distill")
+
+MAX_PAIRS = 20_000
+"""Most sentence pairs that the map is fitted to: it has only hidden × dimension weights."""
+
+RIDGE = 1.0
+"""What a weight's square costs in the fit, where a sentence's squared error costs 1; 30 gives the same scores."""
+
+TOKENS_PER_BATCH = 65_536
+
+Floats = npt.NDArray[np.float32]
+
+
+def add_skip(
+    student: SentenceTransformer, weight: float, teacher: Teacher, corpora: Sequence[Corpus]
+) -> SentenceTransformer:
+    """Return a model whose vectors are the student's plus a map of the mean token embedding, of length 1 again.
+
+    It shares the student's layers. Where no vector of the teacher is stored yet, as when a run is only planned, it is
+    the student itself.
+
+    Args:
+        student: a transformer whose vectors have length 1.
+        weight: length of what is added, on average over the sentences fitted; the student's vector has length 1.
+        teacher: its stored vectors are what the map is fitted to.
+        corpora: both sides of their parallel rows are fitted.
+
+    Raises:
+        ModelError: the student's vectors do not have length 1.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, WeightedLayerPooling
+
+    modules = list(student)
+    if not isinstance(modules[-1], Normalize):
+        raise ModelError("student.skip", "the teacher's vectors do not have length 1", hint="leave it out")
+    matrix = fit_skip(student, teacher, corpora)
+    if matrix is None:
+        return student
+    transformer = modules[0]
+    hidden, dimension = len(matrix) - 1, matrix.shape[1]
+    layers = transformer.model.config.num_hidden_layers
+    embedding_layer = WeightedLayerPooling(
+        hidden, num_hidden_layers=layers, layer_start=0, layer_weights=nn.Parameter(torch.eye(layers + 1)[0].clone())
+    )
+    added = torch.from_numpy(weight * matrix)
+    joined = Dense(
+        dimension + hidden,
+        dimension,
+        bias=True,
+        activation_function=nn.Identity(),
+        init_weight=torch.cat([torch.eye(dimension), added[:-1].T], dim=1),
+        init_bias=added[-1].clone(),
+    )
+    transformer.model.config.output_hidden_states = True
+    own_vector = Normalize(module_output_name="cls_token_embeddings")
+    both = Pooling(hidden, pooling_mode=("cls", "mean"))
+    with_skip = SentenceTransformer(
+        modules=[*modules[:-1], own_vector, embedding_layer, both, joined, Normalize()], device=str(student.device)
+    )
+    with_skip.max_seq_length = student.max_seq_length
+    return with_skip.eval()
+
+
+def without_skip(model: SentenceTransformer) -> SentenceTransformer:
+    """Return the student below a skip connection; a model without one as it is.
+
+    The layers are the same: the model given must not be used after it.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, WeightedLayerPooling
+
+    modules = list(model)
+    place = next((i for i, module in enumerate(modules) if isinstance(module, WeightedLayerPooling)), None)
+    if place is None or getattr(modules[place - 1], "module_output_name", None) != "cls_token_embeddings":
+        return model
+    modules[0].model.config.output_hidden_states = False
+    student = SentenceTransformer(modules=[*modules[: place - 1], Normalize()], device=str(model.device))
+    student.max_seq_length = model.max_seq_length
+    return student
+
+
+def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[Corpus]) -> Floats | None:
+    """Return the map of mean embeddings to the teacher's vectors, scaled so that what it gives has length 1 on average.
+
+    Returns:
+        (hidden + 1, dimension), the last row being the constant; None if no vectors are stored.
+
+    Raises:
+        ModelError: there are no parallel rows.
+    """
+    parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
+    if not parallel:
+        raise ModelError("student.skip", "no corpus of parallel rows to fit it to", hint="leave it out")
+    stride = max(1, -(-sum(len(corpus.train) for corpus in parallel) // MAX_PAIRS))
+    gram: npt.NDArray[np.float64] | None = None
+    products: npt.NDArray[np.float64]
+    seen: list[Floats] = []
+    for corpus in parallel:
+        rows = corpus.train[::stride]
+        targets = teacher.targets.find(corpus.keys["english"][rows])
+        rows, targets = rows[targets >= 0], targets[targets >= 0]
+        if not len(rows):
+            continue
+        vectors = teacher.targets.read(targets).astype(np.float64)
+        for column in ("english", "non_english"):
+            means = mean_embeddings(student, corpus.texts(column, rows))
+            design = np.concatenate([means, np.ones((len(means), 1), np.float32)], axis=1)
+            seen.append(design)
+            wide = design.astype(np.float64)
+            if gram is None:
+                gram, products = np.zeros((wide.shape[1],) * 2), np.zeros((wide.shape[1], vectors.shape[1]))
+            gram += wide.T @ wide
+            products += wide.T @ vectors
+    if gram is None:
+        return None
+    matrix = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), products).astype(np.float32)
+    usual = np.mean(np.concatenate([np.linalg.norm(design @ matrix, axis=1) for design in seen]))
+    return matrix / np.float32(max(usual, 1e-12))
+
+
+def mean_embeddings(student: SentenceTransformer, texts: Sequence[str]) -> Floats:
+    """Return the mean over each text's tokens of what an encoder's first layer reads, (n, hidden)."""
+    ids = [np.array(row, np.int32) for row in token_ids(student, texts)]
+    lengths = np.fromiter(map(len, ids), np.int32, len(ids))
+    model = student[0].model
+    means = np.empty((len(ids), model.config.hidden_size), np.float32)
+    was_training = model.training
+    model.eval()
+    for rows, features in _batches(ids, lengths, int(student.tokenizer.pad_token_id or 0)):
+        moved = {name: tensor.to(student.device) for name, tensor in features.items()}
+        mask = moved["attention_mask"].unsqueeze(-1).float()
+        states = first_input(model, moved).float()
+        means[rows] = ((states * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy()
+    model.train(was_training)
+    return means
+
+
+def _batches(
+    ids: Sequence[npt.NDArray[np.int32]], lengths: npt.NDArray[np.int32], pad_id: int
+) -> Iterator[tuple[Rows, dict[str, torch.Tensor]]]:
+    for rows in length_batches(lengths, TOKENS_PER_BATCH):
+        yield rows, pad([ids[row] for row in rows], pad_id)
+
+
+class _Reached(Exception):  # noqa: N818 - it ends a forward pass, it is no error
+    """Carries what the first layer was given out of a forward pass."""
+
+    def __init__(self, states: torch.Tensor) -> None:
+        self.states = states
+
+
+def first_input(model: PreTrainedModel, features: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return what an encoder's first layer reads (n, longest, hidden), without running its layers.
+
+    Raises:
+        ModelError: no list of layers is found.
+    """
+    layers = next((module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module)), None)
+    if layers is None:
+        raise ModelError("student.skip", f"a {model.config.model_type} has no list of layers", hint="leave it out")
+
+    def stop(_: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        raise _Reached(arguments[0])
+
+    handle = layers[0].register_forward_pre_hook(stop)
+    try:
+        with torch.inference_mode():
+            model(**features)
+    except _Reached as reached:
+        return reached.states
+    finally:
+        handle.remove()
+    raise ModelError("student.skip", f"the layers of a {model.config.model_type} are not run", hint="leave it out")

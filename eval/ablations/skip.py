@@ -1,0 +1,93 @@
+"""What the weight of the skip connection brings, before and after training, as a Markdown table.
+
+Usage: python eval/ablations/skip.py RECIPE … [--weights 0 0.2 0.4] [--suites FOLDER …] [--set KEY=VALUE …]
+
+Each recipe was run before: its untrained student and its model are taken from its run directory, and their skip
+connections fitted with each weight. Accuracy (from English / to English) and Spearman correlation in per cent.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from distill.corpora import SentenceFilter, load_corpora
+from distill.encode import EncodeTexts, Vectors, encode, speed_up
+from distill.evaluate import Score, evaluate
+from distill.pipeline import embedded_columns
+from distill.recipe import Recipe, load_recipe
+from distill.skip import fit_skip, mean_embeddings, without_skip
+from distill.student import load_student
+from distill.teacher import embed, load_teacher
+from distill.testsets import load_suites, sentences_by_suite
+
+CPU = torch.device("cpu")
+STUDENTS = {"untrained": "before", "model": "after"}
+
+
+def with_weights(
+    recipe: Recipe, folder: str, weights: Sequence[float], suites: Sequence[str]
+) -> dict[float, list[Score]]:
+    """Return weight → scores of one of a run's students; its layers are run once."""
+    sets = load_suites(suites or recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
+    corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
+    teacher = load_teacher(recipe.teacher, CPU)
+    embed(teacher, corpora, embedded_columns(recipe))
+    student = without_skip(load_student(recipe.runs / recipe.name / folder, CPU))
+    speed_up(student)
+    matrix = fit_skip(student, teacher, corpora)
+    assert matrix is not None
+    known: dict[str, tuple[Vectors, Vectors]] = {}
+
+    def model(weight: float) -> EncodeTexts:
+        def vectors(texts: Sequence[str]) -> Vectors:
+            new = [text for text in dict.fromkeys(texts) if text not in known]
+            if new:
+                words = mean_embeddings(student, new) @ matrix[:-1] + matrix[-1]
+                known.update(zip(new, zip(encode(student, new), words, strict=True), strict=True))
+            found = np.array([known[text][0] + weight * known[text][1] for text in texts])
+            return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+        return vectors
+
+    return {weight: evaluate({"model": model(weight)}, sets) for weight in weights}
+
+
+def cells(scores: Sequence[Score]) -> dict[str, str]:
+    """Return column → cell of one line of the table."""
+    found = {f"{s.suite} {s.pair}": f"{100 * s.value:.1f}" for s in scores if s.metric == "spearman"}
+    values = {(s.suite, s.pair, s.metric): 100 * s.value for s in scores}
+    for suite, pair, metric in values:
+        if metric == "accuracy_forward":
+            both = (values[suite, pair, way] for way in ("accuracy_forward", "accuracy_backward"))
+            found[f"{suite} {pair}"] = " / ".join(f"{value:.1f}" for value in both)
+    return found
+
+
+def main() -> None:
+    """Print a table of each recipe."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipes", nargs="+", type=Path)
+    parser.add_argument("--weights", nargs="+", type=float, default=[0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0])
+    parser.add_argument("--suites", nargs="+", default=[])
+    parser.add_argument("--set", dest="overrides", nargs="+", default=[])
+    options = parser.parse_args()
+    for path in options.recipes:
+        recipe = load_recipe(path, options.overrides)
+        rows = {
+            f"{when} training, {weight:g}": cells(scores)
+            for folder, when in STUDENTS.items()
+            for weight, scores in with_weights(recipe, folder, options.weights, options.suites).items()
+        }
+        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        print(f"\n| {recipe.name} | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
+        for name, row in rows.items():
+            print(f"| {name} | " + " | ".join(row.get(column, "") for column in columns) + " |")
+
+
+if __name__ == "__main__":
+    main()
