@@ -29,7 +29,7 @@ RANKS = [
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
-    ["static"],
+    ["static", "skip"],
     ["tokens", "student", "gradients", "compare", "mteb_scores", "mining", "corpora_stats"],
     ["report", "corpora_report", "matching"],
     ["train", "card", "scoring", "corpora_page"],
