@@ -151,6 +151,8 @@ def _read(path: Path, name: str) -> dict[str, Any]:
 def models_by_step(run: RunDirectory, device: torch.device) -> dict[int, EncodeTexts]:
     """Return step → what gives the vectors of a run's weights at that step: 0, those of checkpoints and the model's.
 
+    Skip connections are left out: checkpoints have none.
+
     Raises:
         RunError: there are none but the untrained.
     """
