@@ -11,8 +11,7 @@ token, and the mean of the embedding layer's output; a `Dense` adds them.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,14 +22,11 @@ from torch import nn
 from distill.corpora import Corpus
 from distill.encode import length_batches, pad, token_ids
 from distill.errors import ModelError
-from distill.store import Rows
 from distill.teacher import Teacher
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import PreTrainedModel
-
-log = logging.getLogger("distill")
 
 MAX_PAIRS = 20_000
 """Most sentence pairs that the map is fitted to: it has only hidden × dimension weights."""
@@ -87,11 +83,8 @@ def add_skip(
     transformer.model.config.output_hidden_states = True
     own_vector = Normalize(module_output_name="cls_token_embeddings")
     both = Pooling(hidden, pooling_mode=("cls", "mean"))
-    with_skip = SentenceTransformer(
-        modules=[*modules[:-1], own_vector, embedding_layer, both, joined, Normalize()], device=str(student.device)
-    )
-    with_skip.max_seq_length = student.max_seq_length
-    return with_skip.eval()
+    chain = [*modules[:-1], own_vector, embedding_layer, both, joined, Normalize()]
+    return SentenceTransformer(modules=chain, device=str(student.device)).eval()
 
 
 def without_skip(model: SentenceTransformer) -> SentenceTransformer:
@@ -107,9 +100,7 @@ def without_skip(model: SentenceTransformer) -> SentenceTransformer:
     if place is None or getattr(modules[place - 1], "module_output_name", None) != "cls_token_embeddings":
         return model
     modules[0].model.config.output_hidden_states = False
-    student = SentenceTransformer(modules=[*modules[: place - 1], Normalize()], device=str(model.device))
-    student.max_seq_length = model.max_seq_length
-    return student
+    return SentenceTransformer(modules=[*modules[: place - 1], Normalize()], device=str(model.device))
 
 
 def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[Corpus]) -> Floats | None:
@@ -125,30 +116,22 @@ def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[C
     if not parallel:
         raise ModelError("student.skip", "no corpus of parallel rows to fit it to", hint="leave it out")
     stride = max(1, -(-sum(len(corpus.train) for corpus in parallel) // MAX_PAIRS))
-    gram: npt.NDArray[np.float64] | None = None
-    products: npt.NDArray[np.float64]
-    seen: list[Floats] = []
+    means, vectors = [], []
     for corpus in parallel:
         rows = corpus.train[::stride]
         targets = teacher.targets.find(corpus.keys["english"][rows])
         rows, targets = rows[targets >= 0], targets[targets >= 0]
-        if not len(rows):
-            continue
-        vectors = teacher.targets.read(targets).astype(np.float64)
-        for column in ("english", "non_english"):
-            means = mean_embeddings(student, corpus.texts(column, rows))
-            design = np.concatenate([means, np.ones((len(means), 1), np.float32)], axis=1)
-            seen.append(design)
-            wide = design.astype(np.float64)
-            if gram is None:
-                gram, products = np.zeros((wide.shape[1],) * 2), np.zeros((wide.shape[1], vectors.shape[1]))
-            gram += wide.T @ wide
-            products += wide.T @ vectors
-    if gram is None:
+        if len(rows):
+            means += [mean_embeddings(student, corpus.texts(column, rows)) for column in ("english", "non_english")]
+            vectors += [teacher.targets.read(targets)] * 2
+    if not means:
         return None
-    matrix = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), products).astype(np.float32)
-    usual = np.mean(np.concatenate([np.linalg.norm(design @ matrix, axis=1) for design in seen]))
-    return matrix / np.float32(max(usual, 1e-12))
+    design = np.pad(np.concatenate(means), [(0, 0), (0, 1)], constant_values=1).astype(np.float64)
+    gram, products = design.T @ design, design.T @ np.concatenate(vectors)
+    matrix = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), products)
+    usual = np.linalg.norm(design @ matrix, axis=1).mean()
+    scaled: Floats = (matrix / max(usual, 1e-12)).astype(np.float32)
+    return scaled
 
 
 def mean_embeddings(student: SentenceTransformer, texts: Sequence[str]) -> Floats:
@@ -159,20 +142,15 @@ def mean_embeddings(student: SentenceTransformer, texts: Sequence[str]) -> Float
     means = np.empty((len(ids), model.config.hidden_size), np.float32)
     was_training = model.training
     model.eval()
-    for rows, features in _batches(ids, lengths, int(student.tokenizer.pad_token_id or 0)):
+    pad_id = int(student.tokenizer.pad_token_id or 0)
+    for rows in length_batches(lengths, TOKENS_PER_BATCH):
+        features = pad([ids[row] for row in rows], pad_id)
         moved = {name: tensor.to(student.device) for name, tensor in features.items()}
         mask = moved["attention_mask"].unsqueeze(-1).float()
         states = first_input(model, moved).float()
         means[rows] = ((states * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy()
     model.train(was_training)
     return means
-
-
-def _batches(
-    ids: Sequence[npt.NDArray[np.int32]], lengths: npt.NDArray[np.int32], pad_id: int
-) -> Iterator[tuple[Rows, dict[str, torch.Tensor]]]:
-    for rows in length_batches(lengths, TOKENS_PER_BATCH):
-        yield rows, pad([ids[row] for row in rows], pad_id)
 
 
 class _Reached(Exception):  # noqa: N818 - it ends a forward pass, it is no error
