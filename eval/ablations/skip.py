@@ -14,33 +14,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sentence_transformers import SentenceTransformer
 
 from distill.corpora import SentenceFilter, load_corpora
 from distill.encode import EncodeTexts, Vectors, encode, speed_up
 from distill.evaluate import Score, evaluate
-from distill.pipeline import embedded_columns
-from distill.recipe import Recipe, load_recipe
+from distill.recipe import load_recipe
 from distill.skip import fit_skip, mean_embeddings, without_skip
 from distill.student import load_student
-from distill.teacher import embed, load_teacher
-from distill.testsets import load_suites, sentences_by_suite
+from distill.teacher import embed, english_columns, load_teacher
+from distill.testsets import TestSet, load_suites, sentences_by_suite
 
 CPU = torch.device("cpu")
 STUDENTS = {"untrained": "before", "model": "after"}
 
 
 def with_weights(
-    recipe: Recipe, folder: str, weights: Sequence[float], suites: Sequence[str]
+    student: SentenceTransformer, matrix: Vectors, weights: Sequence[float], sets: Sequence[TestSet]
 ) -> dict[float, list[Score]]:
-    """Return weight → scores of one of a run's students; its layers are run once."""
-    sets = load_suites(suites or recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
-    corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
-    teacher = load_teacher(recipe.teacher, CPU)
-    embed(teacher, corpora, embedded_columns(recipe))
-    student = without_skip(load_student(recipe.runs / recipe.name / folder, CPU))
-    speed_up(student)
-    matrix = fit_skip(student, teacher, corpora)
-    assert matrix is not None
+    """Return weight → scores of a student whose skip connection is a map times this weight; its layers are run once."""
     known: dict[str, tuple[Vectors, Vectors]] = {}
 
     def model(weight: float) -> EncodeTexts:
@@ -59,7 +51,7 @@ def with_weights(
 
 def cells(scores: Sequence[Score]) -> dict[str, str]:
     """Return column → cell of one line of the table."""
-    found = {f"{s.suite} {s.pair}": f"{100 * s.value:.1f}" for s in scores if s.metric == "spearman"}
+    found = {f"{s.suite} {s.pair} STS": f"{100 * s.value:.1f}" for s in scores if s.metric == "spearman"}
     values = {(s.suite, s.pair, s.metric): 100 * s.value for s in scores}
     for suite, pair, metric in values:
         if metric == "accuracy_forward":
@@ -78,11 +70,18 @@ def main() -> None:
     options = parser.parse_args()
     for path in options.recipes:
         recipe = load_recipe(path, options.overrides)
-        rows = {
-            f"{when} training, {weight:g}": cells(scores)
-            for folder, when in STUDENTS.items()
-            for weight, scores in with_weights(recipe, folder, options.weights, options.suites).items()
-        }
+        sets = load_suites(options.suites or recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
+        corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
+        teacher = load_teacher(recipe.teacher, CPU)
+        embed(teacher, corpora, english_columns)
+        rows: dict[str, dict[str, str]] = {}
+        for folder, when in STUDENTS.items():
+            student = without_skip(load_student(recipe.runs / recipe.name / folder, CPU))
+            speed_up(student)
+            matrix = fit_skip(student, teacher, corpora)
+            assert matrix is not None
+            for weight, scores in with_weights(student, matrix, options.weights, sets).items():
+                rows[f"{when} training, {weight:g}"] = cells(scores)
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))
         print(f"\n| {recipe.name} | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
         for name, row in rows.items():
