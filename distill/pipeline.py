@@ -124,7 +124,10 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
         def score(student: SentenceTransformer, step: int) -> float:
-            scores = score_student(teacher, with_skip(recipe, student, teacher, corpora), sets)
+            scored = with_skip(recipe, student, teacher, corpora)
+            scores = score_student(teacher, scored, sets)
+            if scored is not student:
+                without_skip(scored)  # training does not collect the states of all layers
             run.log("scores", step=step, scores=[found.as_dict() for found in scores])
             accelerator.log({f"{s.suite}/{s.pair} {s.metric}": s.value for s in scores}, step=step)
             return mean_score(scores)
