@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from accelerate.utils import set_seed
@@ -15,10 +15,14 @@ from distill.gradients import ZeroVectors
 from distill.pipeline import embedded_columns, make_accelerator, training_data
 from distill.recipe import Recipe
 from distill.rundir import RunDirectory
+from distill.skip import with_map, without_skip
 from distill.student import build_student, describe
 from distill.teacher import load_teacher, missing_texts, project
 from distill.testsets import load_suites, sentences_by_suite
 from distill.train import Trainer
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
 @dataclass
@@ -59,10 +63,21 @@ def plan_run(recipe: Recipe) -> Plan:
         teacher = project(teacher, np.eye(recipe.student.dimensions, teacher.dimension, dtype=np.float32))
     student = build_student(recipe.student, teacher, corpora, accelerator.device)
     speed_up(student)
-    sizes = describe(student)
+    sizes = _sizes(recipe, student)
     data = training_data(recipe, teacher, ZeroVectors(teacher.dimension), student, corpora, accelerator)
     nowhere = RunDirectory(recipe.runs / recipe.name, writable=False)
     trainer = Trainer(recipe, student, data, nowhere, accelerator)
     seconds = trainer.time_steps()
     steps = trainer.schedule.n_steps
     return Plan(corpora, sizes, steps, missing, vectors_seconds, seconds * steps)
+
+
+def _sizes(recipe: Recipe, student: SentenceTransformer) -> dict[str, Any]:
+    """Return the sizes of a student with the skip connection that it is to have, which cannot be fitted yet."""
+    if not recipe.skip:
+        return describe(student)
+    hidden, dimension = student[0].model.config.hidden_size, int(student.get_embedding_dimension() or 0)
+    whole = with_map(student, np.zeros((hidden + 1, dimension), np.float32))
+    sizes = describe(whole)
+    without_skip(whole)  # steps are timed without it, as it is trained
+    return sizes

@@ -44,14 +44,24 @@ def add_skip(
 ) -> SentenceTransformer:
     """Return a model whose vectors are the student's plus a map of the mean token embedding, of length 1 again.
 
-    It shares the student's layers. Where no vector of the teacher is stored yet, as when a run is only planned, it is
-    the student itself.
-
     Args:
-        student: a transformer whose vectors have length 1.
+        student: a transformer whose vectors have length 1; the new model shares its layers.
         weight: length of what is added, on average over the sentences fitted; the student's vector has length 1.
         teacher: its stored vectors are what the map is fitted to.
         corpora: both sides of their parallel rows are fitted.
+
+    Raises:
+        ModelError: the student's vectors do not have length 1, or there are no parallel rows.
+    """
+    return with_map(student, weight * fit_skip(student, teacher, corpora))
+
+
+def with_map(student: SentenceTransformer, matrix: Floats) -> SentenceTransformer:
+    """Return a model whose vectors are the student's plus a linear map of the mean token embedding, of length 1 again.
+
+    Args:
+        student: a transformer whose vectors have length 1; the new model shares its layers.
+        matrix: the map (hidden + 1, dimension), the last row being the constant.
 
     Raises:
         ModelError: the student's vectors do not have length 1.
@@ -62,16 +72,13 @@ def add_skip(
     modules = list(student)
     if not isinstance(modules[-1], Normalize):
         raise ModelError("student.skip", "the teacher's vectors do not have length 1", hint="leave it out")
-    matrix = fit_skip(student, teacher, corpora)
-    if matrix is None:
-        return student
     transformer = modules[0]
     hidden, dimension = len(matrix) - 1, matrix.shape[1]
     layers = transformer.model.config.num_hidden_layers
     embedding_layer = WeightedLayerPooling(
         hidden, num_hidden_layers=layers, layer_start=0, layer_weights=nn.Parameter(torch.eye(layers + 1)[0].clone())
     )
-    added = torch.from_numpy(weight * matrix)
+    added = torch.from_numpy(matrix)
     joined = Dense(
         dimension + hidden,
         dimension,
@@ -103,18 +110,16 @@ def without_skip(model: SentenceTransformer) -> SentenceTransformer:
     return SentenceTransformer(modules=[*modules[: place - 1], Normalize()], device=str(model.device))
 
 
-def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[Corpus]) -> Floats | None:
+def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[Corpus]) -> Floats:
     """Return the map of mean embeddings to the teacher's vectors, scaled so that what it gives has length 1 on average.
 
     Returns:
-        (hidden + 1, dimension), the last row being the constant; None if no vectors are stored.
+        (hidden + 1, dimension), the last row being the constant.
 
     Raises:
-        ModelError: there are no parallel rows.
+        ModelError: there are no parallel rows, or no vectors of them are stored.
     """
     parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
-    if not parallel:
-        raise ModelError("student.skip", "no corpus of parallel rows to fit it to", hint="leave it out")
     stride = max(1, -(-sum(len(corpus.train) for corpus in parallel) // MAX_PAIRS))
     means, vectors = [], []
     for corpus in parallel:
@@ -125,7 +130,7 @@ def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[C
             means += [mean_embeddings(student, corpus.texts(column, rows)) for column in ("english", "non_english")]
             vectors += [teacher.targets.read(targets)] * 2
     if not means:
-        return None
+        raise ModelError("student.skip", "no parallel rows to fit it to", hint="leave it out")
     design = np.pad(np.concatenate(means), [(0, 0), (0, 1)], constant_values=1).astype(np.float64)
     gram, products = design.T @ design, design.T @ np.concatenate(vectors)
     matrix = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), products)

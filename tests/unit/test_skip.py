@@ -15,6 +15,8 @@ from transformers import AutoConfig, AutoModel
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import encode, speed_up, token_ids
 from distill.errors import ModelError, RecipeError
+from distill.pipeline import run_recipe
+from distill.plan import plan_run
 from distill.recipe import Recipe, load_recipe
 from distill.skip import add_skip, first_input, mean_embeddings, without_skip
 from distill.student import build_student, load_student, save_student
@@ -97,12 +99,22 @@ def test_a_student_without_its_skip_connection_is_as_it_was(
     np.testing.assert_allclose(first, second, atol=1e-5)
 
 
-def test_a_student_stays_as_it_is_where_no_vectors_are_stored(write_recipe: Callable[..., Path]) -> None:
-    recipe = load_recipe(write_recipe())
-    teacher = load_teacher(recipe.teacher, CPU)
-    corpora = load_corpora(recipe, SentenceFilter())
-    student = build_student(recipe.student, teacher, corpora, CPU)
-    assert add_skip(student, 0.4, teacher, corpora) is student
+def test_without_rows_to_fit_it_to_it_is_refused(
+    parts: tuple[Recipe, Teacher, list[Corpus], SentenceTransformer],
+) -> None:
+    _, teacher, corpora, student = parts
+    for corpus in corpora:
+        corpus.train = corpus.train[:0]
+    with pytest.raises(ModelError, match="no parallel rows"):
+        add_skip(student, 0.4, teacher, corpora)
+
+
+def test_a_plan_counts_its_parameters(write_recipe: Callable[..., Path]) -> None:
+    recipe = load_recipe(write_recipe(student={"kind": "transplant", "skip": 0.5}))
+    planned = plan_run(recipe).sizes["parameters"]
+    run_recipe(recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 0})}))
+    student = load_student(recipe.runs / recipe.name / "model", CPU)
+    assert planned == sum(parameter.numel() for parameter in student.parameters())
 
 
 def test_students_whose_vectors_have_no_fixed_length_are_refused(
