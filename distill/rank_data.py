@@ -21,7 +21,7 @@ from distill.evaluate import Score
 from distill.files import file_checksum
 from distill.objectives import corpora_of
 from distill.pipeline import PROJECTION, Outcome, Ready, make_accelerator, prepare, run_recipe
-from distill.recipe import Recipe
+from distill.recipe import Recipe, StudentSection
 from distill.recipe.mixture import MixtureSection
 from distill.recipe.training import TrainingSection
 from distill.rundir import RunDirectory
@@ -88,13 +88,19 @@ class Ranked:
 def start(recipe: Recipe) -> tuple[Path, Ready]:
     """Return the run directory that holds the student all trials start from, and what it was made of.
 
-    It is built from all corpora once: a vocabulary of its own for each would make the trials incomparable.
+    It is built from all corpora once: a vocabulary of its own for each would make the trials incomparable. A skip
+    connection, which is fitted to a whole recipe's corpora, is left out.
 
     Raises:
         RecipeError: there are no test sets.
     """
     accelerator = make_accelerator(recipe)
-    own = {"name": run_name(recipe, "rank"), "training": TrainingSection(), "mixture": MixtureSection()}
+    own = {
+        "name": run_name(recipe, "rank"),
+        "student": _without_skip(recipe),
+        "training": TrainingSection(),
+        "mixture": MixtureSection(),
+    }
     run = RunDirectory.open(recipe.model_copy(update=own), mode="resume")
     try:
         ready = prepare(recipe, run, accelerator)
@@ -124,6 +130,7 @@ def trials(recipe: Recipe, ready: Ready, steps: int) -> list[Trial]:
         "training": recipe.training.model_copy(update={**length, **same}),
         "evaluation": evaluation,
         "mixture": MixtureSection(batches=recipe.mixture.batches),
+        "student": _without_skip(recipe),
     }
     found = [
         _trial(recipe, name, [c for c in ready.corpora if c.name == name], steps, shared) for name in recipe.corpora
@@ -132,6 +139,10 @@ def trials(recipe: Recipe, ready: Ready, steps: int) -> list[Trial]:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise RecipeError("corpora", f"two corpora would both run as {twice}", hint="give one another name")
     return found
+
+
+def _without_skip(recipe: Recipe) -> StudentSection:
+    return recipe.student.model_copy(update={"skip": None}) if recipe.skip else recipe.student
 
 
 def _trial(recipe: Recipe, name: str, corpora: Sequence[Corpus], steps: int, shared: dict[str, Any]) -> Trial:

@@ -33,6 +33,11 @@ def test_trials_of_one_name_are_refused(write_recipe: Callable[..., Path], tsv_c
         trials(recipe, ready(recipe), 10)
 
 
+def test_trials_have_no_skip_connection(write_recipe: Callable[..., Path]) -> None:
+    recipe = load_recipe(write_recipe(student={"kind": "transplant", "skip": 0.5}))
+    assert {trial.recipe.skip for trial in trials(recipe, ready(recipe), 10) if trial.recipe} == {None}
+
+
 def outcome(after: float, shift: float) -> Outcome:
     """Scores of two sets, accuracy in two directions and a correlation; `shift` tells the replicates' noise apart."""
     noise = np.random.default_rng(1).normal(0, 0.02, 1000)
