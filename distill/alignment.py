@@ -11,7 +11,7 @@ of sparse 0/1 matrices, so that a round of expectation maximisation is two produ
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -53,12 +53,15 @@ class Links:
 
 
 def align(
-    sentences: Collection[tuple[Sequence[int], Sequence[int]]], *, n_target: int, n_source: int, rounds: int
+    languages: Iterable[Collection[tuple[Sequence[int], Sequence[int]]]], *, n_target: int, n_source: int, rounds: int
 ) -> sparse.csr_array:
     """Return for each target piece the weights of the source pieces it stands for.
 
+    Languages are aligned one after the other, and a piece of several has the weights of all: the memory is that of the
+    largest.
+
     Args:
-        sentences: target and source piece ids of each sentence pair.
+        languages: target and source piece ids of each sentence pair, by language.
         n_target: number of target pieces.
         n_source: number of source pieces.
         rounds: rounds of expectation maximisation.
@@ -66,11 +69,14 @@ def align(
     Returns:
         Matrix (n_target, n_source); a row sums to 1, or is empty where the piece was never seen.
     """
-    links = find_links([target for target, _ in sentences], [source for _, source in sentences])
-    joint = _expected_counts(links, rounds)
-    totals = np.bincount(links.target, joint, minlength=n_target)[links.target]
-    weights = np.divide(joint, totals, out=np.zeros_like(joint), where=totals > 0)
-    return sparse.csr_array((weights, (links.target, links.source)), shape=(n_target, n_source))
+    counts = sparse.csr_array((n_target, n_source))
+    for sentences in languages:
+        links = find_links([target for target, _ in sentences], [source for _, source in sentences])
+        joint = _expected_counts(links, rounds)
+        counts += sparse.csr_array((joint, (links.target, links.source)), shape=counts.shape)
+    totals = np.repeat(counts.sum(axis=1), np.diff(counts.indptr))
+    counts.data = np.divide(counts.data, totals, out=np.zeros_like(counts.data), where=totals > 0)
+    return counts
 
 
 def find_links(targets: Sequence[Sequence[int]], sources: Sequence[Sequence[int]]) -> Links:

@@ -25,8 +25,8 @@ RIDGE = 1.0
 FIT_ROUNDS = 15
 """Conjugate gradients: the scores are the same after 10 and 30."""
 
-FIT_COLUMNS = 96
-"""Dimensions fitted at a time, for memory: two matrices (sentences, columns) are held."""
+FIT_NUMBERS = 20_000_000
+"""Numbers fitted at a time, for memory: two matrices (sentences, columns) of this many are held."""
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -35,7 +35,7 @@ Pieces = list[Sequence[int]]
 
 @dataclass(frozen=True)
 class Translations:
-    """Sentences as piece ids: `sources` of the teacher's vocabulary, `targets` of the new one.
+    """Sentences of one language as piece ids: `sources` of the teacher's vocabulary, `targets` of the new one.
 
     Attributes:
         sources: English sentences (pairs,).
@@ -51,7 +51,7 @@ class Translations:
 def start_rows(
     embeddings: Floats,
     same: Numbers,
-    translations: Translations,
+    translations: Sequence[Translations],
     spelled: sparse.csr_array,
     *,
     rounds: int,
@@ -68,26 +68,30 @@ def start_rows(
     Args:
         embeddings: the teacher's (old pieces, hidden).
         same: old id of each new piece, -1 if it is new (pieces,).
-        translations: sentences to learn from.
+        translations: sentences to learn from, by language.
         spelled: weights of the old pieces that spell a new one (pieces, old pieces); a row sums to 1 or is empty.
         rounds: rounds of expectation maximisation of the alignment.
         known: occurrences of each old piece in the languages that an earlier student knows (old pieces,).
     """
     n_old, n_new = len(embeddings), len(same)
-    pairs = list(zip(translations.targets, translations.sources, strict=True))
-    pairs += zip(translations.english, translations.sources, strict=False)
-    weights = align(pairs, n_target=n_new, n_source=n_old, rounds=rounds)
+    weights = align(map(_pairs, translations), n_target=n_new, n_source=n_old, rounds=rounds)
     aligned = np.diff(weights.indptr) > 0  # sentences of no use for it are left out
-    seen = np.where(aligned, _counts(translations.targets, n_new), 0)
-    of_both = np.where(aligned, seen + _counts(translations.english, n_new), 0)
-    rows = _joined(embeddings, weights, spelled, of_both)
-    english = _counts(translations.sources, n_old)
-    share = _foreign_share(same, seen, english if known is None else english + known)
+    seen = [np.where(aligned, _counts(each.targets, n_new), 0) for each in translations]
+    english = [_counts(each.sources, n_old) + (0 if known is None else known) for each in translations]
+    of_both = seen + [np.where(aligned, _counts(each.english, n_new), 0) for each in translations]
+    rows = _joined(embeddings, weights, spelled, np.sum(of_both, axis=0))
+    share = np.max([_foreign_share(same, *counts) for counts in zip(seen, english, strict=True)], axis=0)
     old = same >= 0
     own = embeddings[same[old]]
     rows[old] = own + share[old, None] * (rows[old] - own)
-    fit_rows(rows, (seen > 0) & (share > 0), embeddings, translations)
+    fit_rows(rows, (np.sum(seen, axis=0) > 0) & (share > 0), embeddings, translations)
     return rows
+
+
+def _pairs(translations: Translations) -> list[tuple[Sequence[int], Sequence[int]]]:
+    """Return the sentence pairs of one language that are aligned."""
+    pairs = list(zip(translations.targets, translations.sources, strict=True))
+    return pairs + list(zip(translations.english, translations.sources, strict=False))
 
 
 def _joined(embeddings: Floats, weights: sparse.csr_array, spelled: sparse.csr_array, seen: Numbers) -> Floats:
@@ -105,14 +109,15 @@ def _joined(embeddings: Floats, weights: sparse.csr_array, spelled: sparse.csr_a
 
 
 def _foreign_share(same: Numbers, seen: Numbers, english: Numbers) -> Floats:
-    """Return which share of a piece's row comes from the other languages, (pieces,): 1 for a new piece.
+    """Return which share of a piece's row comes from another language, (pieces,): 1 for a new piece.
 
     Less than half is none, so that English stays as it is.
 
     Args:
         same: as in `start_rows`.
-        seen: occurrences of each new piece in the other languages (pieces,).
-        english: occurrences of each old piece in English, and in what else is to stay as it is (old pieces,).
+        seen: occurrences of each new piece in the other language (pieces,).
+        english: occurrences of each old piece in the English of its rows, and in what else is to stay as it is (old
+            pieces,).
     """
     known = same >= 0
     share = np.ones(len(same), np.float32)
@@ -122,7 +127,9 @@ def _foreign_share(same: Numbers, seen: Numbers, english: Numbers) -> Floats:
     return np.where(share < 0.5, 0, share).astype(np.float32)
 
 
-def fit_rows(rows: Floats, free: npt.NDArray[np.bool_], embeddings: Floats, translations: Translations) -> None:
+def fit_rows(
+    rows: Floats, free: npt.NDArray[np.bool_], embeddings: Floats, translations: Sequence[Translations]
+) -> None:
     """Change the free rows in place so that the mean row of a sentence comes near that of its English translation.
 
     Ridge regression towards the rows as given: the sum over all pairs of |mean of the target's rows - mean of the
@@ -132,14 +139,15 @@ def fit_rows(rows: Floats, free: npt.NDArray[np.bool_], embeddings: Floats, tran
         rows: (pieces, hidden).
         free: rows that may change (pieces,).
         embeddings: the teacher's (old pieces, hidden).
-        translations: sentences to fit.
+        translations: sentences to fit, by language.
     """
-    used = [i for i, (t, s) in enumerate(zip(translations.targets, translations.sources, strict=True)) if t and s]
-    targets = _means([translations.targets[i] for i in used], len(rows))
-    sources = _means([translations.sources[i] for i in used], len(embeddings))
+    used = [(t, s) for each in translations for t, s in zip(each.targets, each.sources, strict=True) if t and s]
+    targets = _means([target for target, _ in used], len(rows))
+    sources = _means([source for _, source in used], len(embeddings))
     variable = sparse.csr_array(targets[:, np.flatnonzero(free)])
-    for start in range(0, rows.shape[1], FIT_COLUMNS):
-        columns = slice(start, start + FIT_COLUMNS)
+    width = max(1, FIT_NUMBERS // max(1, len(used)))
+    for start in range(0, rows.shape[1], width):
+        columns = slice(start, start + width)
         products = variable.T @ (sources @ embeddings[:, columns] - targets @ rows[:, columns])
         unchanged = np.zeros_like(products)
         rows[free, columns] += ridge_regression(variable, products, unchanged, ridge=RIDGE, rounds=FIT_ROUNDS)

@@ -42,11 +42,13 @@ class Side:
         counts: how often each piece occurs in each text (texts, pieces).
         targets: row of each text's target in the teacher's store (texts,), -1 if it is not stored.
         english: for a translation, the side it translates; None for English.
+        language: its ISO 639-1 code.
     """
 
     counts: sparse.csr_array
     targets: Rows
     english: Side | None = None
+    language: str = "en"
 
 
 def static_student(
@@ -76,7 +78,7 @@ def count_pieces(corpora: Sequence[Corpus], teacher: Teacher, tokenizer: Tokeniz
             english = Side(_counts(corpus, column, tokenizer), targets)
             sides.append(english)
             if corpus.kind == "parallel":
-                sides.append(Side(_counts(corpus, "non_english", tokenizer), targets, english))
+                sides.append(Side(_counts(corpus, "non_english", tokenizer), targets, english, corpus.language))
     return sides
 
 
@@ -100,9 +102,9 @@ def piece_vectors(section: AlignmentSection, teacher: Teacher, tokenizer: Tokeni
     """Return what the teacher says of each piece, or of the English pieces it stands for (pieces, dimension)."""
     english, other = (_totals([side for side in sides if (side.english is None) == found]) for found in (True, False))
     vectors = _alone(teacher, tokenizer, english > 0)
-    weights = align(
-        list(_aligned(sides, section.max_pairs)), n_target=len(vectors), n_source=len(vectors), rounds=section.rounds
-    ).astype(np.float32)
+    n = len(vectors)
+    pairs = _pairs_by_language(sides, section.max_pairs)
+    weights = align(pairs, n_target=n, n_source=n, rounds=section.rounds).astype(np.float32)
     # A piece that English has too means something of both.
     seen = np.diff(weights.indptr) > 0
     share = (other / np.maximum(1, english + other))[seen, None].astype(np.float32)
@@ -140,14 +142,16 @@ def _alone(teacher: Teacher, tokenizer: Tokenizer, in_english: npt.NDArray[np.bo
     return vectors
 
 
-def _aligned(sides: Sequence[Side], max_pairs: int) -> Iterator[tuple[Sequence[int], Sequence[int]]]:
-    """Yield the pieces of translations and of the English sentences they translate."""
-    total = sum(side.counts.shape[0] for side in sides if side.english)
-    stride = max(1, -(-total // max_pairs))
-    for side in sides:
-        if side.english:
-            for row in range(0, side.counts.shape[0], stride):
-                yield _pieces(side.counts, row), _pieces(side.english.counts, row)
+def _pairs_by_language(sides: Sequence[Side], most: int) -> Iterator[list[tuple[Sequence[int], Sequence[int]]]]:
+    """Yield for each language the pieces of translations and of the English sentences they translate."""
+    for language in dict.fromkeys(side.language for side in sides if side.english):
+        own = [(side.counts, side.english.counts) for side in sides if side.english and side.language == language]
+        stride = max(1, -(-sum(counts.shape[0] for counts, _ in own) // most))
+        yield [
+            (_pieces(counts, row), _pieces(english, row))
+            for counts, english in own
+            for row in range(0, counts.shape[0], stride)
+        ]
 
 
 def _pieces(counts: sparse.csr_array, row: int) -> Sequence[int]:

@@ -6,6 +6,7 @@ import copy
 import itertools
 import logging
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -266,22 +267,26 @@ def _start_rows(
 
 def _translations(
     section: TransplantStudent, old: Tokenizer, new: Tokenizer, corpora: Sequence[Corpus]
-) -> Translations:
-    """Return the pieces of the sentence pairs that the rows of the new vocabulary are learnt from.
+) -> list[Translations]:
+    """Return the pieces of the sentence pairs that the rows of the new vocabulary are learnt from, by language.
 
     A replaced vocabulary has new pieces on the English side too.
     """
-    parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
-    total = sum(len(corpus.train) for corpus in parallel)
-    stride = max(1, -(-total // section.alignment.max_pairs))
-    found = Translations([], [])
-    for corpus in parallel:
-        for english, non_english in corpus.batches(corpus.train[::stride]):
-            found.sources.extend(_pieces(old, english))
-            found.targets.extend(_pieces(new, non_english))
-            if section.vocabulary.mode == "replace":
-                found.english.extend(_pieces(new, english))
-    return found
+    rows = Counter[str]()
+    for corpus in corpora:
+        if corpus.kind == "parallel":
+            rows[corpus.language] += len(corpus.train)
+    found = {language: Translations([], []) for language in rows}
+    for corpus in corpora:
+        if corpus.kind == "parallel":
+            stride = max(1, -(-rows[corpus.language] // section.alignment.max_pairs))
+            of_language = found[corpus.language]
+            for english, non_english in corpus.batches(corpus.train[::stride]):
+                of_language.sources.extend(_pieces(old, english))
+                of_language.targets.extend(_pieces(new, non_english))
+                if section.vocabulary.mode == "replace":
+                    of_language.english.extend(_pieces(new, english))
+    return list(found.values()) or [Translations([], [])]
 
 
 def _pieces(tokenizer: Tokenizer, texts: list[str]) -> Iterator[array[int]]:

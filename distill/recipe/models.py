@@ -64,7 +64,9 @@ class AlignmentSection(Section):
     """How the rows of new pieces are started from the teacher's (IBM model 1, both directions in agreement)."""
 
     rounds: PositiveInt = Field(6, description="Rounds of expectation maximisation.")
-    max_pairs: PositiveInt = Field(200_000, description="At most this many sentence pairs are aligned and fitted.")
+    max_pairs: PositiveInt = Field(
+        200_000, description="At most this many sentence pairs of a language are aligned and fitted."
+    )
 
 
 class StaticVocabulary(Section):

@@ -1,7 +1,7 @@
 """What each choice of the transplant brings before training, as a Markdown table.
 
 Usage: python eval/ablations/transplant.py [--languages uk de] [--variants default "IBM 1, directions apart" …]
-       [--share 0.5] [--seeds 0 1]        (needs ../shared/data)
+       [--share 0.5] [--seeds 0 1] [--pieces 80000]        (needs ../shared/data)
 
 A variant is the default with some constants or functions of the package replaced. With a share below 1 each seed takes
 another sample of the pairs. Accuracy (from English / to English) and Spearman correlation in per cent; vectors of the
@@ -16,7 +16,9 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from unittest import mock
 
@@ -37,11 +39,27 @@ CORPORA: dict[str, dict[str, list[str]]] = {
     "uk": {name: ["uk"] for name in ("tatoeba", "news", "docs", "software")},
     "de": {name: ["de"] for name in ("multi30k", "tatoeba", "stsb")},
     "sv+da+nb": {"tatoeba": ["sv", "da", "nb"], "docs": ["sv", "da"], "software": ["sv", "da", "nb"], "stsb": ["sv"]},
+    "all": {
+        "tatoeba": ["uk", "sv", "da", "nb", "de", "fr", "cs"],
+        "multi30k": ["de", "fr", "cs"],
+        "stsb": ["sv", "de", "fr", "es", "it", "nl", "pl", "pt", "ru"],
+        "news": ["uk"],
+        "docs": ["uk", "sv", "da"],
+        "software": ["uk", "sv", "da", "nb"],
+    },
 }
 TEST_FILES = {
     "uk": ["bitext/ntrex/en-uk", "bitext/tatoeba/en-uk"],
     "de": ["bitext/ntrex/en-de", "bitext/tatoeba/en-de", "sts/stsb-dev/en-de"],
     "sv+da+nb": ["bitext/tatoeba/en-da", "sts/stsb-dev/en-sv"],
+    "all": [
+        "bitext/ntrex/en-uk",
+        "bitext/ntrex/en-de",
+        "bitext/tatoeba/en-da",
+        "sts/stsb-dev/en-sv",
+        "sts/stsb-dev/en-de",
+        "sts/stsb-dev/en-ru",
+    ],
 }
 ENGLISH = "sts/stsb-dev/en-en"
 
@@ -76,6 +94,11 @@ def co_occurrence(links: alignment.Links, rounds: int) -> np.ndarray:
     return np.diff(links.target_places.indptr).astype(float)
 
 
+def together(languages: Iterable[list[tuple[list[int], list[int]]]], **sizes: int) -> sparse.csr_array:
+    """Return the weights of all languages aligned as one."""
+    return alignment.align([list(chain.from_iterable(languages))], **sizes)
+
+
 OLD_ROWS = {"distill.rows._foreign_share": lambda same, seen, english: (same < 0).astype(np.float32)}
 NO_SPELLING = {"distill.student.spellings": lambda teacher, pieces: {}}
 NO_FIT = {"distill.rows.fit_rows": lambda *args: None}
@@ -92,6 +115,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "IBM 1, directions apart": APART,
     "Dice³": {"distill.alignment._expected_counts": dice},
     "co-occurrence": {"distill.alignment._expected_counts": co_occurrence},
+    "all languages aligned as one": {"distill.rows.align": together},
     "no surplus of pieces": {"distill.vocabulary.build.SURPLUS": 1.0},
     "surplus × 2": {"distill.vocabulary.build.SURPLUS": 2.0},
     "pieces × 1.4": {"distill.vocabulary.build.PIECES_PER_WORD": 0.97},
@@ -129,9 +153,10 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--share", type=float, default=1.0, help="share of the pairs that is used")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--pieces", type=int, help="size of the vocabulary that is added")
     parser.add_argument("--english", action="store_true", help="score English too")
     options = parser.parse_args()
-    os.environ["DISTILL_CACHE"] = tempfile.mkdtemp(prefix="distill-ablation-")
+    os.environ.setdefault("DISTILL_CACHE", tempfile.mkdtemp(prefix="distill-ablation-"))
     known: dict[str, np.ndarray] = {}
     for language in options.languages:
         files = TEST_FILES[language] + [ENGLISH] * options.english
@@ -139,7 +164,7 @@ def main() -> None:
         folders = {
             name: {"folder": DATA / "parallel" / name, "languages": found} for name, found in CORPORA[language].items()
         }
-        wanted = recipe(corpora=folders)
+        wanted = recipe(corpora=folders, student={"kind": "transplant", "vocabulary": {"size": options.pieces}})
         teacher, corpora = load(wanted)
         train = [corpus.train for corpus in corpora]
         for variant in options.variants:

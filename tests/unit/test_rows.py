@@ -18,8 +18,8 @@ SAME = np.array([0, 1, 2, 3, 4, 5, -1, -1])
 BOOKS = [([6, 0], [2, 1]), ([6, 4], [2, 4]), ([7, 0], [3, 1]), ([7, 4], [3, 4])] * 5
 
 
-def translations(pairs: list[tuple[list[int], list[int]]]) -> Translations:
-    return Translations([source for _, source in pairs], [target for target, _ in pairs])
+def translations(pairs: list[tuple[list[int], list[int]]]) -> list[Translations]:
+    return [Translations([source for _, source in pairs], [target for target, _ in pairs])]
 
 
 def cosines(row: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_a_piece_never_seen_is_the_mean_of_all() -> None:
 
 
 def test_the_fit_is_the_solution_of_the_normal_equations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "FIT_COLUMNS", 16)  # 40 dimensions in three parts
+    monkeypatch.setattr(rows, "FIT_NUMBERS", 16 * 60)  # 40 dimensions in three parts
     rng = np.random.default_rng(1)
     pairs = [(list(rng.integers(0, 8, 1 + i % 5)), list(rng.integers(0, N_OLD, 1 + i % 3))) for i in range(60)]
     before = rng.normal(size=(8, HIDDEN)).astype(np.float32)
