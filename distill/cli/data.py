@@ -230,8 +230,6 @@ def _columns(given: Sequence[str]) -> dict[str, Any]:
 
 def show_corpus(corpus: Corpus, rows: int) -> None:
     """Print what a loaded corpus is like, and some rows, kept and dropped."""
-    from rich.console import Console
-
     from distill.corpora_report import REASONS, cleaning_table, corpora_table, lengths_table
     from distill.corpora_stats import corpus_statistics, sample
 
@@ -251,7 +249,7 @@ def show_corpus(corpus: Corpus, rows: int) -> None:
     lines += _samples(zip(*(corpus.texts(column, chosen) for column in corpus.columns), strict=True))
     for rule, tally in corpus.cleaning.dropped.items():
         lines += ["", f"dropped: {REASONS[rule]}, {tally.count:,} in all", *_samples(tally.examples[:rows])]
-    Console().print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    click.echo("\n".join(lines))
 
 
 def _samples(rows: Iterable[Sequence[str]]) -> list[str]:

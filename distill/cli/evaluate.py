@@ -163,7 +163,7 @@ def show_leakage(path: Path, suites: Sequence[str] | None, json_file: Path | Non
     console = Console()
     if report.overlaps:
         console.print(leakage_table(report))
-    console.print(leakage_text(report), highlight=False, markup=False, soft_wrap=True)
+    click.echo(leakage_text(report))
     if json_file:
         write_json(json_file, report.as_dict())
     if markdown_file:

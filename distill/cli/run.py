@@ -96,14 +96,11 @@ def schema() -> None:
 
 def show_outcome(outcome: Outcome) -> None:
     """Print the scores of a finished run, where the model is, and how to use it."""
-    from rich.console import Console
-
     from distill.card import usage
     from distill.corpora_report import cleaning_table, corpora_table
     from distill.pipeline import columns
     from distill.report import dev_table, score_table
 
-    console = Console()
     if outcome.corpora:
         show(corpora_table(outcome.corpora))
         show(cleaning_table(outcome.corpora))
@@ -113,24 +110,17 @@ def show_outcome(outcome: Outcome) -> None:
         show(dev_table(outcome.during, outcome.weights_from, title="Scores while training × 100", digits=1))
     show(score_table(outcome.scores, columns(outcome.scores)))
     for name, value in outcome.facts.items():
-        console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
-    console.print(
-        f"\nThe model is in {outcome.model}; report.md and scores.json are beside it. To use it:\n",
-        highlight=False,
-        soft_wrap=True,
-    )
+        click.echo(f"{name}: {value}")
+    click.echo(f"\nThe model is in {outcome.model}; report.md and scores.json are beside it. To use it:\n")
     languages = sorted({code for score in outcome.scores for code in score.pair.split("-")} - {"en"})
-    console.print(usage(str(outcome.model), languages), highlight=False, markup=False, soft_wrap=True)
+    click.echo(usage(str(outcome.model), languages))
 
 
 def show_plan(plan: Plan) -> None:
     """Print what a run would do."""
-    from rich.console import Console
-
     from distill.corpora_report import cleaning_table, corpora_table
     from distill.progress import duration
 
-    console = Console()
     show(corpora_table(plan.corpora))
     show(cleaning_table(plan.corpora))
     lines = [
@@ -140,4 +130,4 @@ def show_plan(plan: Plan) -> None:
         "nothing was trained or written: leave out --dry-run to run it",
     ]
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        click.echo(line)
