@@ -58,7 +58,7 @@ def align(
     """Return for each target piece the weights of the source pieces it stands for.
 
     Languages are aligned one after the other, and a piece of several has the weights of all: the memory is that of the
-    largest.
+    links of the largest, and of all weights.
 
     Args:
         languages: target and source piece ids of each sentence pair, by language.

@@ -77,10 +77,11 @@ def start_rows(
     weights = align(map(_pairs, translations), n_target=n_new, n_source=n_old, rounds=rounds)
     aligned = np.diff(weights.indptr) > 0  # sentences of no use for it are left out
     seen = [np.where(aligned, _counts(each.targets, n_new), 0) for each in translations]
-    english = [_counts(each.sources, n_old) + (0 if known is None else known) for each in translations]
+    english = _english_of_each([_counts(each.sources, n_old) for each in translations])
     of_both = seen + [np.where(aligned, _counts(each.english, n_new), 0) for each in translations]
     rows = _joined(embeddings, weights, spelled, np.sum(of_both, axis=0))
-    share = np.max([_foreign_share(same, *counts) for counts in zip(seen, english, strict=True)], axis=0)
+    fixed = 0 if known is None else known
+    share = np.max([_foreign_share(same, s, e + fixed) for s, e in zip(seen, english, strict=True)], axis=0)
     old = same >= 0
     own = embeddings[same[old]]
     rows[old] = own + share[old, None] * (rows[old] - own)
@@ -108,7 +109,20 @@ def _joined(embeddings: Floats, weights: sparse.csr_array, spelled: sparse.csr_a
     return rows
 
 
-def _foreign_share(same: Numbers, seen: Numbers, english: Numbers) -> Floats:
+def _english_of_each(counts: Sequence[Numbers]) -> list[npt.NDArray[np.float64]]:
+    """Return for each language how often pieces occur in the English of its rows, or in as much of any rows' English.
+
+    The greater of both: few rows say little about what is English, many of other languages outweigh theirs.
+
+    Args:
+        counts: occurrences of each old piece in the English of each language's rows (old pieces,).
+    """
+    total = np.sum(counts, axis=0)
+    mean = total / max(1, total.sum())
+    return [np.maximum(own, mean * own.sum()) for own in counts]
+
+
+def _foreign_share(same: Numbers, seen: Numbers, english: npt.NDArray[np.float64]) -> Floats:
     """Return which share of a piece's row comes from another language, (pieces,): 1 for a new piece.
 
     Less than half is none, so that English stays as it is.

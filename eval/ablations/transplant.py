@@ -46,6 +46,7 @@ CORPORA: dict[str, dict[str, list[str]]] = {
         "news": ["uk"],
         "docs": ["uk", "sv", "da"],
         "software": ["uk", "sv", "da", "nb"],
+        "pud": ["sv"],
     },
 }
 TEST_FILES = {
@@ -149,7 +150,7 @@ def scores(teacher: object, student: object, name: str, known: dict[str, np.ndar
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare starts of a transplant.")
-    parser.add_argument("--languages", nargs="+", default=list(CORPORA), choices=list(CORPORA))
+    parser.add_argument("--languages", nargs="+", default=["uk", "de", "sv+da+nb"], choices=list(CORPORA))
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--share", type=float, default=1.0, help="share of the pairs that is used")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])

@@ -60,6 +60,23 @@ def test_the_more_english_a_piece_is_the_more_it_stays(
 
 
 @pytest.mark.usefixtures("start")
+def test_how_english_a_piece_is_is_asked_of_as_much_english_as_a_language_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "ENGLISH_WEIGHT", 5.0)
+    large = translations([([4], [4])] * 180 + [([4], [0])] * 20)[0]  # a tenth of its English is piece 0
+    small = translations([([6, 0], [1])] * 20 + [([6], [1])] * 20)[0]  # 0 stands in 20 sentences, in its English never
+    alone = start_rows(EMBEDDINGS, SAME, [small], NOTHING_SPELLED, rounds=20)[0]
+    assert cosines(alone).argmax() == 1
+    found = start_rows(EMBEDDINGS, SAME, [large, small], NOTHING_SPELLED, rounds=20)[0]
+    # 40 English pieces of both have 40 · 20 / 240 times piece 0, 20 / (20 + 5 · 3.3) of it are the other language's;
+    # all of their English, 20 times, would keep it English.
+    share = 20 / (20 + 5 * 40 * 20 / 240)
+    assert found == pytest.approx(share * alone + (1 - share) * EMBEDDINGS[0], abs=1e-5)
+    rare = translations([([6, 0], [1])] * 2 + [([6], [1])] * 38)[0]  # twice, where 3.3 are to be expected
+    kept = start_rows(EMBEDDINGS, SAME, [large, rare], NOTHING_SPELLED, rounds=20)[0]
+    assert np.array_equal(kept, EMBEDDINGS[0])
+
+
+@pytest.mark.usefixtures("start")
 def test_a_rare_piece_is_read_by_its_spelling_and_a_frequent_one_by_its_translations() -> None:
     spelled = sparse.csr_array(([1.0, 1.0], ([6, 7], [5, 5])), shape=(8, N_OLD))
     rare = start_rows(EMBEDDINGS, SAME, translations(BOOKS[:4]), spelled, rounds=20)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sentence_transformers import SentenceTransformer
 
 from distill import static
@@ -101,6 +103,25 @@ def test_a_word_starts_where_its_translation_is(parts: Callable[..., Parts]) -> 
     cosines = vectors @ vectors[ids["і"]] / np.maximum(1e-9, np.linalg.norm(vectors, axis=1))
     english = [ids[piece] for piece in teacher.model.tokenizer.get_vocab()]
     assert tokenizer.id_to_token(max(english, key=cosines.__getitem__)) == "and"
+
+
+def test_each_language_is_aligned_alone_with_as_many_pairs(
+    parts: Callable[..., Parts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, teacher, corpora = parts(alignment={"max_pairs": 60})
+    tokenizer = build((recipe, teacher, corpora)).tokenizer
+    for corpus, rows in zip(corpora, (150, 30), strict=True):
+        corpus.train = corpus.train[:rows]
+    seen: list[int] = []
+
+    def align(languages: Iterable[list[Any]], *, n_target: int, n_source: int, rounds: int) -> sparse.csr_array:
+        seen.extend(map(len, languages))
+        return sparse.csr_array((n_target, n_source))
+
+    monkeypatch.setattr(static, "align", align)
+    assert isinstance(recipe.student, StaticStudent)
+    piece_vectors(recipe.student.alignment, teacher, tokenizer, count_pieces(corpora, teacher, tokenizer))
+    assert seen == [50, 30]
 
 
 def test_the_direction_that_all_sentences_share_is_taken_out(parts: Callable[..., Parts]) -> None:
