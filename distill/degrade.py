@@ -83,6 +83,7 @@ class Degradation:
         steps: steps of the models that were scored; 0 is the untrained student.
         checkpoints: steps that a checkpoint was made at.
         weights_from: step that the finished model's weights are from; None if the run is not finished.
+        skip: whether the finished model has a skip connection, without which all are scored.
     """
 
     losses: list[Course]
@@ -90,12 +91,13 @@ class Degradation:
     steps: tuple[int, ...]
     checkpoints: tuple[int, ...]
     weights_from: int | None
+    skip: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         courses = {"dev": [c.as_dict() for c in self.losses], "scores": [c.as_dict() for c in self.scores]}
         steps = {"scored_steps": self.steps, "checkpoints": self.checkpoints, "weights_from": self.weights_from}
-        return {**steps, **courses}
+        return {**steps, "scored_without_skip": self.skip, **courses}
 
 
 def degrade(path: Path, suites: Sequence[str] = (), pairs: Sequence[str] | None = None) -> Degradation:
@@ -128,6 +130,7 @@ def degrade(path: Path, suites: Sequence[str] = (), pairs: Sequence[str] | None 
         tuple(models),
         made,
         (run.read_json("scores.json") or {}).get("weights_from"),
+        bool(recipe["student"].get("skip")),
     )
 
 
@@ -296,6 +299,8 @@ def remarks(found: Degradation) -> list[str]:
     ]
     if found.weights_from is not None:
         lines.append(f"the finished model has the weights of step {found.weights_from}")
+    if found.skip:
+        lines.append("all steps are scored without the skip connection; the scores of report.md have it")
     if gone := sorted(set(found.checkpoints) - set(found.steps)):
         lines.append(
             f"not scored: step{'s' * (len(gone) > 1)} {_listed(gone)}, whose checkpoints are gone; to keep all, train "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,4 +72,5 @@ def test_the_report_says_what_was_forgotten_and_which_checkpoints_are_gone() -> 
     assert "| Spearman | a | en-uk | 50.0 | 70.0 | 60.0 | 70.0 at 20 | 10.0" in degradation_markdown(found)
     kept = Degradation([], score_courses([score(0, 0.5), score(30, 0.6)]), (0, 30), (30,), None)
     assert "nothing that can be told from chance" in remarks(kept)[0]
-    assert not any("gone" in line for line in remarks(kept))
+    assert not any("gone" in line or "skip" in line for line in remarks(kept))
+    assert "without the skip connection" in "\n".join(remarks(replace(kept, skip=True)))
