@@ -78,7 +78,7 @@ def model_card(
 
 A sentence-embedding model for English and {languages}: it puts a sentence and its translations where
 {_linked(recipe.teacher.model)} puts the English one
-([Reimers & Gurevych 2020](https://arxiv.org/abs/2004.09813)).
+([Reimers & Gurevych 2020](https://arxiv.org/abs/2004.09813)).{_skip_note(recipe)}
 
 ```python
 {usage(recipe.name, recipe.languages)}  # "{recipe.name}": this folder, or the model's name on the Hub
@@ -111,6 +111,13 @@ A sentence-embedding model for English and {languages}: it puts a sentence and i
 {recipe_yaml.strip()}
 ```
 """
+
+
+def _skip_note(recipe: Recipe) -> str:
+    if not recipe.skip:
+        return ""
+    return """ A skip connection moves the English vectors too: embed a
+collection and its queries with this model, not one of them with its teacher."""
 
 
 def heads_markdown(model: str, heads: Mapping[str, Sequence[str]]) -> str:

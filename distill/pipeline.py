@@ -23,7 +23,7 @@ from distill.card import model_card
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.corpora_report import cleaning_dict, cleaning_markdown, corpora_markdown, overlap_markdown
 from distill.encode import best_precision, speed_up
-from distill.errors import DataError, RunError
+from distill.errors import DataError, ModelError, RunError
 from distill.evaluate import Score, store_replicates, with_replicates
 from distill.gradients import TrainingData, ZeroVectors
 from distill.objectives import columns_to_embed, corpora_of, objective_rows, save_heads
@@ -34,7 +34,7 @@ from distill.reduction import ProjectedVectors
 from distill.report import dev_markdown, score_markdown, size_facts
 from distill.rundir import Mode, RunDirectory
 from distill.scoring import mean_score, score_before, score_student, scores_while_training
-from distill.skip import add_skip, without_skip
+from distill.skip import add_skip, collect_states, without_skip
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts, reduced_teacher
@@ -124,10 +124,11 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
         def score(student: SentenceTransformer, step: int) -> float:
-            scored = with_skip(recipe, student, teacher, corpora)
-            scores = score_student(teacher, scored, sets)
-            if scored is not student:
-                without_skip(scored)  # training does not collect the states of all layers
+            try:
+                scores = score_student(teacher, with_skip(recipe, student, teacher, corpora), sets)
+            finally:
+                if recipe.skip:
+                    collect_states(student, on=False)
             run.log("scores", step=step, scores=[found.as_dict() for found in scores])
             accelerator.log({f"{s.suite}/{s.pair} {s.metric}": s.value for s in scores}, step=step)
             return mean_score(scores)
@@ -159,6 +160,7 @@ def prepare(recipe: Recipe, run: RunDirectory, accelerator: Accelerator) -> Read
     )
     run.write_json("cleaning.json", cleaning_dict(corpora))
     teacher = load_teacher(recipe.teacher, accelerator.device)
+    check_lengths(recipe, teacher)
     embed_corpora(teacher, recipe, corpora, accelerator)
     if recipe.student.dimensions:
         with accelerator.main_process_first():
@@ -166,6 +168,21 @@ def prepare(recipe: Recipe, run: RunDirectory, accelerator: Accelerator) -> Read
     student = untrained_student(recipe, teacher, corpora, run, accelerator)
     run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
     return Ready(sets, corpora, teacher, student)
+
+
+def check_lengths(recipe: Recipe, teacher: Teacher) -> None:
+    """Check before hours of work that a skip connection suits the teacher.
+
+    Raises:
+        ModelError: its vectors do not have length 1.
+    """
+    if recipe.skip and not teacher.unit_length:
+        raise ModelError(
+            f"teacher: {recipe.teacher.model}",
+            "its vectors do not have length 1",
+            expected="vectors of length 1 for student.skip",
+            hint="leave student.skip out",
+        )
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:

@@ -12,10 +12,10 @@ from accelerate.utils import set_seed
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import encode, speed_up
 from distill.gradients import ZeroVectors
-from distill.pipeline import embedded_columns, make_accelerator, training_data
+from distill.pipeline import check_lengths, embedded_columns, make_accelerator, training_data
 from distill.recipe import Recipe
 from distill.rundir import RunDirectory
-from distill.skip import with_map, without_skip
+from distill.skip import check_first_input, collect_states, with_map
 from distill.student import build_student, describe
 from distill.teacher import load_teacher, missing_texts, project
 from distill.testsets import load_suites, sentences_by_suite
@@ -53,6 +53,7 @@ def plan_run(recipe: Recipe) -> Plan:
     sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
     corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
     teacher = load_teacher(recipe.teacher, accelerator.device)
+    check_lengths(recipe, teacher)
     jobs = list(missing_texts(teacher.store, corpora, embedded_columns(recipe)))
     missing = sum(len(job.keys) for job in jobs)
     sample = jobs[0].texts()[:512] if jobs else []
@@ -77,7 +78,8 @@ def _sizes(recipe: Recipe, student: SentenceTransformer) -> dict[str, Any]:
     if not recipe.skip:
         return describe(student)
     hidden, dimension = student[0].model.config.hidden_size, int(student.get_embedding_dimension() or 0)
+    check_first_input(student)
     whole = with_map(student, np.zeros((hidden + 1, dimension), np.float32))
     sizes = describe(whole)
-    without_skip(whole)  # steps are timed without it, as it is trained
+    collect_states(student, on=False)  # steps are timed without it, as it is trained
     return sizes

@@ -45,14 +45,16 @@ def add_skip(
     """Return a model whose vectors are the student's plus a map of the mean token embedding, of length 1 again.
 
     Args:
-        student: a transformer whose vectors have length 1; the new model shares its layers.
+        student: a transformer whose vectors have length 1. The new model shares its layers: it must not be used after
+            this but by `without_skip`.
         weight: length of what is added, on average over the sentences fitted; the student's vector has length 1.
         teacher: its stored vectors are what the map is fitted to.
         corpora: both sides of their parallel rows are fitted.
 
     Raises:
-        ModelError: the student's vectors do not have length 1, or there are no parallel rows.
+        ModelError: the student's vectors do not have length 1, its kind has none, or there are no parallel rows.
     """
+    check_first_input(student)
     return with_map(student, weight * fit_skip(student, teacher, corpora))
 
 
@@ -60,7 +62,7 @@ def with_map(student: SentenceTransformer, matrix: Floats) -> SentenceTransforme
     """Return a model whose vectors are the student's plus a linear map of the mean token embedding, of length 1 again.
 
     Args:
-        student: a transformer whose vectors have length 1; the new model shares its layers.
+        student: a transformer whose vectors have length 1, see `add_skip`.
         matrix: the map (hidden + 1, dimension), the last row being the constant.
 
     Raises:
@@ -79,15 +81,16 @@ def with_map(student: SentenceTransformer, matrix: Floats) -> SentenceTransforme
         hidden, num_hidden_layers=layers, layer_start=0, layer_weights=nn.Parameter(torch.eye(layers + 1)[0].clone())
     )
     added = torch.from_numpy(matrix)
-    joined = Dense(
-        dimension + hidden,
-        dimension,
-        bias=True,
-        activation_function=nn.Identity(),
-        init_weight=torch.cat([torch.eye(dimension), added[:-1].T], dim=1),
-        init_bias=added[-1].clone(),
-    )
-    transformer.model.config.output_hidden_states = True
+    with torch.random.fork_rng(devices=[]):  # a layer draws weights first; the training goes on with the same numbers
+        joined = Dense(
+            dimension + hidden,
+            dimension,
+            bias=True,
+            activation_function=nn.Identity(),
+            init_weight=torch.cat([torch.eye(dimension), added[:-1].T], dim=1),
+            init_bias=added[-1].clone(),
+        )
+    collect_states(student, on=True)
     own_vector = Normalize(module_output_name="cls_token_embeddings")
     both = Pooling(hidden, pooling_mode=("cls", "mean"))
     chain = [*modules[:-1], own_vector, embedding_layer, both, joined, Normalize()]
@@ -106,8 +109,13 @@ def without_skip(model: SentenceTransformer) -> SentenceTransformer:
     place = next((i for i, module in enumerate(modules) if isinstance(module, WeightedLayerPooling)), None)
     if place is None or getattr(modules[place - 1], "module_output_name", None) != "cls_token_embeddings":
         return model
-    modules[0].model.config.output_hidden_states = False
+    collect_states(model, on=False)
     return SentenceTransformer(modules=[*modules[: place - 1], Normalize()], device=str(model.device))
+
+
+def collect_states(student: SentenceTransformer, *, on: bool) -> None:
+    """Set whether an encoder keeps the states of all layers, which a skip connection reads and training does not."""
+    student[0].model.config.output_hidden_states = on
 
 
 def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[Corpus]) -> Floats:
@@ -156,6 +164,32 @@ def mean_embeddings(student: SentenceTransformer, texts: Sequence[str]) -> Float
         means[rows] = ((states * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy()
     model.train(was_training)
     return means
+
+
+def check_first_input(student: SentenceTransformer) -> None:
+    """Check that what the first layer reads is what a saved model will take the mean of.
+
+    Raises:
+        ModelError: it is not, as where layers get sentences in another order.
+    """
+    model = student[0].model
+    ids = [np.array(row, np.int32) for row in token_ids(student, ["a", "a longer text"])]
+    features = pad(ids, int(student.tokenizer.pad_token_id or 0))
+    moved = {name: tensor.to(student.device) for name, tensor in features.items()}
+    was_training = model.training
+    model.eval()
+    found = first_input(model, moved)
+    with torch.inference_mode():
+        states = model(**moved, output_hidden_states=True).get("hidden_states")
+    model.train(was_training)
+    mask = moved["attention_mask"].bool()
+    if not states or states[0].shape != found.shape or not torch.allclose(states[0][mask], found[mask], atol=1e-4):
+        raise ModelError(
+            "student.skip",
+            f"the first layer of a {model.config.model_type} does not read its first hidden states",
+            expected="an encoder such as BERT, RoBERTa, XLM-R or MPNet",
+            hint="leave it out",
+        )
 
 
 class _Reached(Exception):  # noqa: N818 - it ends a forward pass, it is no error

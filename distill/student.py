@@ -77,7 +77,7 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
         "student", section.model, revision=section.revision, trust_remote_code=section.trust_remote_code
     )
     _check_encoder(section.model, student)
-    student = without_skip(student)
+    student = _layers_of(student, section.model)
     remember_sizes(student)
     limit = _position_limit(student)
     if limit and section.max_tokens > limit:
@@ -99,6 +99,14 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
             student[place] = Pooling(module.embedding_dimension, section.pooling)
     # Normalize is set by the teacher's, below; prompts are not kept: it is trained on plain sentences.
     return _with_modules(student, _without_normalize(student))
+
+
+def _layers_of(model: SentenceTransformer, name: str) -> SentenceTransformer:
+    """Return a model without its skip connection, if it has one."""
+    bare = without_skip(model)
+    if bare is not model:
+        log.info("student: the skip connection of %s is left out; student.skip fits a new one", name)
+    return bare
 
 
 def _check_encoder(name: str, student: SentenceTransformer) -> None:
@@ -149,7 +157,10 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     Raises:
         ModelError: the tokenizer is of a kind that cannot be changed, or an earlier student is not of this teacher.
     """
-    student = _earlier_student(section, section.model, teacher) if section.model else copy.deepcopy(teacher.model)
+    if section.model:
+        student = _earlier_student(section, section.model, teacher)
+    else:
+        student = _layers_of(copy.deepcopy(teacher.model), teacher.section.model)
     student.requires_grad_(True)
     remember_sizes(student)
     new = [corpus for corpus in corpora if section.add is None or corpus.language in section.add]
@@ -181,7 +192,7 @@ def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) ->
     """Return the student that is to learn more languages."""
     student = load_model("student", name, revision=section.revision)
     _check_encoder(name, student)
-    student = without_skip(student)
+    student = _layers_of(student, name)
     own = student.get_embedding_dimension()
     if own != teacher.dimension:
         raise ModelError(

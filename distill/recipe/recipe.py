@@ -149,6 +149,13 @@ class Recipe(Section):
             raise MisfitError(
                 ("student", "skip"), "no corpus has rows: parallel, which it is fitted to", hint="leave it out"
             )
+        if all(objective.loss not in ("mse", "cosine") for objective in self.objectives.values()):
+            raise MisfitError(
+                ("student", "skip"),
+                "no objective draws the student to the teacher's vectors, which it is fitted to",
+                expected="an objective with loss: mse or cosine",
+                hint="leave it out",
+            )
         for name, objective in self.objectives.items():
             if objective.loss == "classification":
                 raise MisfitError(

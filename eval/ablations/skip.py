@@ -79,7 +79,6 @@ def main() -> None:
             student = without_skip(load_student(recipe.runs / recipe.name / folder, CPU))
             speed_up(student)
             matrix = fit_skip(student, teacher, corpora)
-            assert matrix is not None
             for weight, scores in with_weights(student, matrix, options.weights, sets).items():
                 rows[f"{when} training, {weight:g}"] = cells(scores)
         columns = list(dict.fromkeys(column for row in rows.values() for column in row))

@@ -65,9 +65,11 @@ def tiny_xlmr(tmp_path_factory: pytest.TempPathFactory, everyday_rows: list[dict
 def run(distill: CommandServer, write_recipe: Callable[..., Path]) -> Callable[..., Ended]:
     """Return a function that trains a student of a section."""
 
-    def run(student: dict[str, Any], **training: Any) -> Ended:
+    def run(student: dict[str, Any], *, evaluation: dict[str, Any] | None = None, **training: Any) -> Ended:
         recipe = write_recipe(
-            student={"max_tokens": 32, **student}, training={**TRAINING, **training}, evaluation={"suites": []}
+            student={"max_tokens": 32, **student},
+            training={**TRAINING, **training},
+            evaluation=evaluation or {"suites": []},
         )
         return distill.run("run", recipe)
 
@@ -321,11 +323,12 @@ def test_a_skip_connection_is_fitted_after_the_same_training(
 
     sections = {"transplant": {"vocabulary": {"size": 800}}, "pretrained": {"model": str(tiny_xlmr), "pooling": "mean"}}
     section, path = {"kind": kind, **sections[kind]}, tmp_path / "runs" / "small"
-    plain = run(section)
+    scored = {"suites": ["everyday"], "pairs": ["en-uk"]}
+    plain = run(section, evaluation=scored, dropout=0.1)
     assert plain.code == 0, plain.errors
     without = SentenceTransformer(str(path / "model"), device="cpu").encode(SENTENCES)
     path.rename(tmp_path / "plain")
-    skipping = run({**section, "skip": 0.5})
+    skipping = run({**section, "skip": 0.5}, evaluation={**scored, "every": 5}, dropout=0.1)
     assert skipping.code == 0, skipping.errors
     untrained, model = (SentenceTransformer(str(path / name), device="cpu") for name in ("untrained", "model"))
     vectors = model.encode(SENTENCES)
@@ -333,4 +336,5 @@ def test_a_skip_connection_is_fitted_after_the_same_training(
     assert np.abs(vectors - without).max() > 1e-3
     maps = [found[-2].linear.weight.detach() for found in (untrained, model)]
     assert not torch.allclose(*maps, atol=1e-3)  # fitted anew
+    assert "A skip connection moves the English vectors too" in (path / "model" / "README.md").read_text()
     np.testing.assert_allclose(without_skip(model).encode(SENTENCES), without, atol=1e-6)

@@ -12,13 +12,14 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers import AutoConfig, AutoModel
 
+from distill import skip
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import encode, speed_up, token_ids
 from distill.errors import ModelError, RecipeError
 from distill.pipeline import run_recipe
 from distill.plan import plan_run
 from distill.recipe import Recipe, load_recipe
-from distill.skip import add_skip, first_input, mean_embeddings, without_skip
+from distill.skip import add_skip, check_first_input, first_input, mean_embeddings, without_skip
 from distill.student import build_student, load_student, save_student
 from distill.teacher import Teacher, embed, english_columns, load_teacher
 
@@ -141,6 +142,58 @@ def test_what_the_first_layer_reads_is_the_first_hidden_state(kind: str) -> None
     assert torch.equal(first_input(model, features), states)
 
 
+def test_encoders_whose_first_layer_reads_something_else_are_refused(
+    parts: tuple[Recipe, Teacher, list[Corpus], SentenceTransformer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, teacher, corpora, student = parts
+    check_first_input(student)
+    # As XLNet, whose layers read (length, n, hidden).
+    monkeypatch.setattr(skip, "first_input", lambda *given: first_input(*given).transpose(0, 1))
+    with pytest.raises(ModelError, match="does not read its first hidden states"):
+        add_skip(student, 0.4, teacher, corpora)
+
+
+def test_random_numbers_go_on_as_without_it(
+    parts: tuple[Recipe, Teacher, list[Corpus], SentenceTransformer],
+) -> None:
+    _, teacher, corpora, student = parts
+    before = torch.get_rng_state()
+    add_skip(student, 0.4, teacher, corpora)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_teachers_own_skip_connection_is_left_out_of_a_transplant(
+    parts: tuple[Recipe, Teacher, list[Corpus], SentenceTransformer],
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _, teacher, corpora, student = parts
+    save_student(add_skip(student, 0.4, teacher, corpora), tmp_path / "model")
+    recipe = load_recipe(
+        write_recipe(
+            teacher={"model": str(tmp_path / "model")}, student={"kind": "transplant", "layers": {"keep": [0]}}
+        )
+    )
+    teacher = load_teacher(recipe.teacher, CPU)
+    with caplog.at_level("INFO", logger="distill"):
+        built = build_student(recipe.student, teacher, corpora, CPU)
+    assert [type(module).__name__ for module in built] == ["Transformer", "Pooling", "Normalize"]
+    assert "the skip connection of" in caplog.text
+
+
+def test_teachers_whose_vectors_have_no_fixed_length_are_refused_at_once(
+    write_recipe: Callable[..., Path], tiny_teacher: Path, tmp_path: Path
+) -> None:
+    model = SentenceTransformer(str(tiny_teacher), device="cpu")
+    SentenceTransformer(modules=[m for m in model if not isinstance(m, Normalize)]).save(str(tmp_path / "longer"))
+    student = {"kind": "transplant", "skip": 0.4}
+    recipe = load_recipe(write_recipe(student=student, teacher={"model": str(tmp_path / "longer")}))
+    for begin in (plan_run, run_recipe):
+        with pytest.raises(ModelError, match="longer: its vectors do not have length 1"):
+            begin(recipe)
+
+
 def test_mean_embeddings_leave_the_mode_of_the_model(
     parts: tuple[Recipe, Teacher, list[Corpus], SentenceTransformer],
 ) -> None:
@@ -162,5 +215,8 @@ def test_recipes_in_which_a_skip_connection_would_do_harm_are_refused(
     with pytest.raises(RecipeError, match="no corpus has rows: parallel"):
         load_recipe(write_recipe(student=student, corpora={"rows": labels}, objectives=objectives))
     corpora = {"rows": labels, "uk": {"folder": str(tmp_path / "corpus"), "languages": ["uk"], "dev_rows": 20}}
+    pairs = {"uk": corpora["uk"]}
+    with pytest.raises(RecipeError, match="no objective draws the student to the teacher's vectors"):
+        load_recipe(write_recipe(student=student, corpora=pairs, objectives={"c": {"loss": "contrastive"}}))
     with pytest.raises(RecipeError, match="classifier"):
         load_recipe(write_recipe(student=student, corpora=corpora, objectives={**objectives, "mse": {"loss": "mse"}}))
