@@ -158,7 +158,7 @@ DIMENSIONS = Field(
 SKIP = Field(
     None,
     description="Length of a linear map of the mean token embedding, fitted in closed form after training, that is "
-    "added to the sentence vector (length 1): sentences with rare words are told apart better. 0.5 is a good value.",
+    "added to the sentence vector (length 1): sentences with rare words are told apart better. 0.4 is a good value.",
 )
 
 
