@@ -8,6 +8,7 @@ Usage: python eval/bench/static.py [--repeats 3] [--sentences 20000] [--json FIL
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,7 @@ from sentence_transformers import SentenceTransformer
 
 from distill.corpora import Corpus
 from distill.encode import encode
+from distill.skip import with_map
 from distill.static import assemble
 from distill.trimming import plain_tokenizer
 from distill.vocabulary import extended_tokenizer
@@ -46,12 +48,17 @@ def main() -> None:
     generator = np.random.default_rng(0)
     chosen = [str(text) for side in (english, swedish) for text in generator.choice(side, options.sentences // 2)]
     few = chosen[:: max(1, len(chosen) // 400)]
+    unfitted = np.zeros((385, 384), np.float32)
     ways: dict[str, tuple[Callable[[list[str]], object], list[str]]] = {
         "normalizer only": (lambda texts: [tokenizer.normalizer.normalize_str(text) for text in texts], chosen),
         "tokenizer only": (lambda texts: tokenizer.encode_batch_fast(texts, add_special_tokens=False), chosen),
         "teacher's tokenizer only": (lambda texts: old.encode_batch_fast(texts, add_special_tokens=False), chosen),
         "distill": (partial(encode, student), chosen),
         "the teacher, sentence-transformers": (partial(_encode, teacher.model, 32), few),
+        "the same with a skip connection": (
+            partial(_encode, with_map(copy.deepcopy(teacher.model), unfitted), 32),
+            few,
+        ),
     }
     for size in (32, 256, 1024):
         ways[f"sentence-transformers, batches of {size}"] = (partial(_encode, student, size), chosen)
