@@ -11,7 +11,8 @@ token, and the mean of the embedding layer's output; a `Dense` adds them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,16 +154,12 @@ def mean_embeddings(student: SentenceTransformer, texts: Sequence[str]) -> Float
     lengths = np.fromiter(map(len, ids), np.int32, len(ids))
     model = student[0].model
     means = np.empty((len(ids), model.config.hidden_size), np.float32)
-    was_training = model.training
-    model.eval()
-    pad_id = int(student.tokenizer.pad_token_id or 0)
-    for rows in length_batches(lengths, TOKENS_PER_BATCH):
-        features = pad([ids[row] for row in rows], pad_id)
-        moved = {name: tensor.to(student.device) for name, tensor in features.items()}
-        mask = moved["attention_mask"].unsqueeze(-1).float()
-        states = first_input(model, moved).float()
-        means[rows] = ((states * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy()
-    model.train(was_training)
+    with _evaluating(model):
+        for rows in length_batches(lengths, TOKENS_PER_BATCH):
+            features = _padded(student, [ids[row] for row in rows])
+            mask = features["attention_mask"].unsqueeze(-1).float()
+            states = first_input(model, features).float()
+            means[rows] = ((states * mask).sum(dim=1) / mask.sum(dim=1)).cpu().numpy()
     return means
 
 
@@ -174,15 +171,11 @@ def check_first_input(student: SentenceTransformer) -> None:
     """
     model = student[0].model
     ids = [np.array(row, np.int32) for row in token_ids(student, ["a", "a longer text"])]
-    features = pad(ids, int(student.tokenizer.pad_token_id or 0))
-    moved = {name: tensor.to(student.device) for name, tensor in features.items()}
-    was_training = model.training
-    model.eval()
-    found = first_input(model, moved)
-    with torch.inference_mode():
-        states = model(**moved, output_hidden_states=True).get("hidden_states")
-    model.train(was_training)
-    mask = moved["attention_mask"].bool()
+    features = _padded(student, ids)
+    with _evaluating(model), torch.inference_mode():
+        found = first_input(model, features)
+        states = model(**features, output_hidden_states=True).get("hidden_states")
+    mask = features["attention_mask"].bool()
     if not states or states[0].shape != found.shape or not torch.allclose(states[0][mask], found[mask], atol=1e-4):
         raise ModelError(
             "student.skip",
@@ -190,6 +183,23 @@ def check_first_input(student: SentenceTransformer) -> None:
             expected="an encoder such as BERT, RoBERTa, XLM-R or MPNet",
             hint="leave it out",
         )
+
+
+def _padded(student: SentenceTransformer, ids: Sequence[npt.NDArray[np.int32]]) -> dict[str, torch.Tensor]:
+    """Return what an encoder is given for token ids, on its device."""
+    features = pad(ids, int(student.tokenizer.pad_token_id or 0))
+    return {name: tensor.to(student.device) for name, tensor in features.items()}
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel) -> Iterator[None]:
+    """Put a model into evaluation mode, and then back into the one that it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 class _Reached(Exception):  # noqa: N818 - it ends a forward pass, it is no error
