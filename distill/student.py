@@ -6,7 +6,6 @@ import copy
 import itertools
 import logging
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -283,21 +282,20 @@ def _translations(
 
     A replaced vocabulary has new pieces on the English side too.
     """
-    rows = Counter[str]()
-    for corpus in corpora:
-        if corpus.kind == "parallel":
-            rows[corpus.language] += len(corpus.train)
-    found = {language: Translations([], []) for language in rows}
-    for corpus in corpora:
-        if corpus.kind == "parallel":
-            stride = max(1, -(-rows[corpus.language] // section.alignment.max_pairs))
-            of_language = found[corpus.language]
+    parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
+    translations = []
+    for language in dict.fromkeys(corpus.language for corpus in parallel):
+        own = [corpus for corpus in parallel if corpus.language == language]
+        stride = max(1, -(-sum(len(corpus.train) for corpus in own) // section.alignment.max_pairs))
+        found = Translations([], [])
+        for corpus in own:
             for english, non_english in corpus.batches(corpus.train[::stride]):
-                of_language.sources.extend(_pieces(old, english))
-                of_language.targets.extend(_pieces(new, non_english))
+                found.sources.extend(_pieces(old, english))
+                found.targets.extend(_pieces(new, non_english))
                 if section.vocabulary.mode == "replace":
-                    of_language.english.extend(_pieces(new, english))
-    return list(found.values()) or [Translations([], [])]
+                    found.english.extend(_pieces(new, english))
+        translations.append(found)
+    return translations or [Translations([], [])]
 
 
 def _pieces(tokenizer: Tokenizer, texts: list[str]) -> Iterator[array[int]]:
