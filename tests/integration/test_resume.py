@@ -81,22 +81,36 @@ def assert_same_outcome(run: Path, whole: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dropout", "moments"),
+    ("dropout", "options", "moments"),
     [
-        (0.0, list(MOMENTS)),
-        (0.1, ["before any checkpoint", "a checkpoint is whole but has no name", "old checkpoints are removed"]),
+        (0.0, [], list(MOMENTS)),
+        (
+            0.1,
+            ["--set=student.skip=0.4", "--set=evaluation.every=5"],
+            [
+                "before any checkpoint",
+                "a checkpoint is whole but has no name",
+                "old checkpoints are removed",
+                "the model is written",
+            ],
+        ),
     ],
 )
 def test_a_killed_run_ends_as_if_never_killed(
-    dropout: float, moments: list[str], distill: CommandServer, write: Callable[..., Path], runs: Path
+    dropout: float,
+    options: list[str],
+    moments: list[str],
+    distill: CommandServer,
+    write: Callable[..., Path],
+    runs: Path,
 ) -> None:
     recipe = write(dropout=dropout)
-    assert distill.run("run", recipe, "--set", "name=whole").code == 0
+    assert distill.run("run", recipe, "--set", "name=whole", *options).code == 0
     for name in moments:
-        ended = distill.run("run", recipe, "--set", "name=killed", "--resume", kill_at=MOMENTS[name])
+        ended = distill.run("run", recipe, "--set", "name=killed", "--resume", *options, kill_at=MOMENTS[name])
         assert ended.code == -9, f"{name}: {ended.errors}"
         assert not (runs / "killed" / "scores.json").exists()
-    assert distill.run("run", recipe, "--set", "name=killed", "--resume").code == 0
+    assert distill.run("run", recipe, "--set", "name=killed", "--resume", *options).code == 0
     assert_same_outcome(runs / "killed", runs / "whole")
 
 
