@@ -4,15 +4,15 @@ Usage: python eval/ablations/transplant.py [--languages uk de] [--variants defau
        [--share 0.5] [--seeds 0 1] [--pieces 80000]        (needs ../shared/data)
 
 A variant is the default with some constants or functions of the package replaced. With a share below 1 each seed takes
-another sample of the pairs. Accuracy (from English / to English) and Spearman correlation in per cent; vectors of the
-students come from bf16: 0.1 points of noise.
+another sample of the pairs; a cell is then the mean ± half of what lies between the lowest and the highest. Accuracy
+(from English / to English) and Spearman correlation in per cent; vectors of the students come from bf16: 0.1 points of
+noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -28,7 +28,7 @@ import torch
 from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-from common import DATA, load, recipe
+from common import DATA, cell, load, recipe
 
 from distill import alignment
 from distill.encode import encode
@@ -181,10 +181,7 @@ def main() -> None:
                     student = transplant(wanted.student, teacher, corpora)
                     seconds = time.process_time() - began
                 runs.append([scores(teacher.model, student, name, known) for name in files])
-            cells = [
-                " / ".join(f"{statistics.mean(values):.1f}" for values in zip(*(run[i] for run in runs), strict=True))
-                for i in range(len(files))
-            ]
+            cells = [cell([run[i] for run in runs]) for i in range(len(files))]
             added = len(student.tokenizer) - len(teacher.model.tokenizer)
             print(f"| {variant} | {' | '.join(cells)} | {added:,} | {seconds:.0f} |", flush=True)
 

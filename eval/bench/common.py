@@ -10,6 +10,7 @@ import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -50,6 +51,13 @@ def recipe(**sections: object) -> Recipe:
 def load(wanted: Recipe) -> tuple[Teacher, list[Corpus]]:
     """Return the teacher and corpora of a recipe."""
     return load_teacher(wanted.teacher, torch.device("cpu")), load_corpora(wanted, SentenceFilter())
+
+
+def cell(runs: Sequence[Sequence[float]]) -> str:
+    """Return the mean of each value over runs, and half of the widest range of one."""
+    values = list(zip(*runs, strict=True))
+    spread = max(max(of_runs) - min(of_runs) for of_runs in values) / 2
+    return " / ".join(f"{statistics.mean(of_runs):.1f}" for of_runs in values) + f" ±{spread:.1f}" * (len(runs) > 1)
 
 
 def peak_bf16(sizes: tuple[int, ...] = (1024, 2048, 4096), repeats: int = 4) -> float:

@@ -1,0 +1,103 @@
+"""What each choice of the training brings: variants of a recipe that differ in one setting, as a Markdown table.
+
+Usage: python eval/ablations/training.py [RECIPE] [--steps 300] [--seeds 1 2] [--variants "cosine loss" …]
+       [--set KEY=VALUE …] [--json FILE]
+
+Each variant is trained with every seed, which changes the order of the rows, and without a skip connection. A cell is
+the mean over seeds ± half of what lies between the lowest and the highest. Accuracy (from English / to English) and
+Spearman correlation in per cent.
+Given again, it runs only what is not finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+from common import DATA, ROOT, cell
+
+from distill.evaluate import Score
+from distill.pipeline import run_recipe
+from distill.recipe import load_recipe
+from distill.sweep import run_name
+
+RECIPE = ROOT / "recipes" / "ua-laptop.yaml"
+SUITES = [str(DATA / name) for name in ("bitext/ntrex", "bitext/tatoeba", "sts/sts17", "sts/stsb-dev")]
+
+RATE, LOSS = "training.learning_rate", "objectives.translations"
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "the recipe": (),
+    "cosine loss": (f"{LOSS}.loss=cosine",),
+    "similarity loss": (f"{LOSS}={{loss: similarity}}",),
+    "MSE, and similarity × 0.1": ("objectives.alike={loss: similarity, weight: 0.1}",),
+    "English in no step": (f"{LOSS}.english_share=0",),
+    "English in half of the steps": (f"{LOSS}.english_share=0.5",),
+    "embeddings at 1e-3": (f"{RATE}.embeddings=1e-3",),
+    "embeddings at 4e-3": (f"{RATE}.embeddings=4e-3",),
+    "layers at 1e-4": (f"{RATE}.body=1e-4",),
+    "layers at 6e-4": (f"{RATE}.body=6e-4",),
+    "layers frozen": (f"{RATE}.body=1e-12",),
+    "embeddings frozen": (f"{RATE}.embeddings=1e-12",),
+    "batches of 64, half of the rows": ("training.batch_size=64",),
+    "rate falls as a cosine": ("training.schedule=cosine",),
+    "rate stays": ("training.schedule=constant",),
+    "weight decay 0.01": ("training.weight_decay=0.01",),
+    "dropout 0.1": ("training.dropout=0.1",),
+}
+
+
+def main_scores(scores: Sequence[Score]) -> dict[str, tuple[float, ...]]:
+    """Return test set → the student's main score × 100, of a bitext set both ways."""
+    found: dict[str, tuple[float, ...]] = defaultdict(tuple)
+    for score in scores:
+        if score.model == "student" and score.metric in ("accuracy_forward", "accuracy_backward", "spearman"):
+            found[f"{score.suite} {score.pair}"] += (100 * score.value,)
+    return dict(found)
+
+
+def table(found: Mapping[str, Sequence[Mapping[str, tuple[float, ...]]]]) -> str:
+    """Return a row for each variant, a column for each test set."""
+    columns = list(next(iter(found.values()))[0])
+    lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for name, runs in found.items():
+        lines.append(f"| {name} | " + " | ".join(cell([run[column] for run in runs]) for column in columns) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", nargs="?", type=Path, default=RECIPE)
+    parser.add_argument("--steps", type=int, default=300, help="of each run (default 300)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    common = [
+        f"training.max_steps={options.steps}",
+        "training.epochs=1000",
+        f"training.evaluate_every={options.steps}",
+        "training.trackers=[]",
+        "student.skip=null",
+        f"evaluation.suites={json.dumps(SUITES)}",
+        *options.overrides,
+    ]
+    found: dict[str, list[dict[str, tuple[float, ...]]]] = {}
+    for variant in options.variants:
+        for seed in options.seeds:
+            chosen = [*common, *VARIANTS[variant], f"seed={seed}"]
+            name = run_name(load_recipe(options.recipe, common), f"{variant} seed {seed}")
+            outcome = run_recipe(load_recipe(options.recipe, [*chosen, f"name={name}"]), mode="resume")
+            found.setdefault(variant, []).append(main_scores(outcome.scores))
+        print("\n" + table(found), flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
