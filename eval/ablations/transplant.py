@@ -3,16 +3,17 @@
 Usage: python eval/ablations/transplant.py [--languages uk de] [--variants default "IBM 1, directions apart" …]
        [--share 0.5] [--seeds 0 1] [--pieces 80000]        (needs ../shared/data)
 
-A variant is the default with some constants or functions of the package replaced. With a share below 1 each seed takes
-another sample of the pairs; a cell is then the mean ± half of what lies between the lowest and the highest. Accuracy
-(from English / to English) and Spearman correlation in per cent; vectors of the students come from bf16: 0.1 points of
-noise.
+A variant is the default with some constants or functions of the package replaced, or a setting of its vocabulary. With
+a share below 1 each seed takes another sample of the pairs; a cell is then the mean ± half of what lies between the
+lowest and the highest. Accuracy (from English / to English) and Spearman correlation in per cent; vectors of the
+students come from bf16: 0.1 points of noise.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ from common import DATA, cell, load, recipe
 from distill import alignment
 from distill.encode import encode
 from distill.metrics import pair_cosines, spearman
+from distill.recipe import TransplantStudent
 from distill.student import transplant
 
 CORPORA: dict[str, dict[str, list[str]]] = {
@@ -100,12 +102,51 @@ def together(languages: Iterable[list[tuple[list[int], list[int]]]], **sizes: in
     return alignment.align([list(chain.from_iterable(languages))], **sizes)
 
 
+def eflomal(languages: Iterable[list[tuple[list[int], list[int]]]], *, rounds: int, **sizes: int) -> sparse.csr_array:
+    """Return the weights of the links that eflomal finds (IBM 1, HMM, fertility) in either direction.
+
+    Its program `eflomal-align` must be on the PATH. `rounds` is not used.
+    """
+    ends: list[tuple[int, int]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        both, *found = (Path(folder) / name for name in ("both", "forward", "backward"))
+        for pairs in languages:
+            used = [(target, source) for target, source in pairs if target and source]
+            lines = (f"{' '.join(map(str, source))} ||| {' '.join(map(str, target))}\n" for target, source in used)
+            both.write_text("".join(lines), encoding="utf-8")
+            subprocess.run(["eflomal-align", "--overwrite", "-i", both, "-f", found[0], "-r", found[1]], check=True)
+            for path in found:
+                for line, (target, source) in zip(path.read_text().splitlines(), used, strict=True):
+                    links = (link.split("-") for link in line.split())
+                    ends += [(target[int(j)], source[int(i)]) for i, j in links]
+    places = np.array(ends).T
+    weights = sparse.coo_array((np.ones(len(ends)), places), shape=(sizes["n_target"], sizes["n_source"])).tocsr()
+    weights.data /= np.repeat(weights.sum(axis=1), np.diff(weights.indptr))
+    return weights
+
+
+def random_rows(embeddings: np.ndarray, weights: object, spelled: object, seen: np.ndarray) -> np.ndarray:
+    """Return rows drawn with the mean and the spread of the teacher's."""
+    drawn = np.random.default_rng(0).standard_normal((len(seen), embeddings.shape[1]))
+    return (embeddings.mean(axis=0) + embeddings.std(axis=0) * drawn).astype(np.float32)
+
+
+def mean_rows(embeddings: np.ndarray, weights: object, spelled: object, seen: np.ndarray) -> np.ndarray:
+    """Return the mean of the teacher's rows for every piece."""
+    return np.tile(embeddings.mean(axis=0), (len(seen), 1))
+
+
 OLD_ROWS = {"distill.rows._foreign_share": lambda same, seen, english: (same < 0).astype(np.float32)}
 NO_SPELLING = {"distill.student.spellings": lambda teacher, pieces: {}}
 NO_FIT = {"distill.rows.fit_rows": lambda *args: None}
 APART = {"distill.alignment._expected_counts": directions_apart}
+RANDOM, MEAN = ({"distill.rows._joined": rows} for rows in (random_rows, mean_rows))
 VARIANTS: dict[str, dict[str, object]] = {
     "default": {},
+    "new rows at random": {**RANDOM, **OLD_ROWS, **NO_FIT},
+    "new rows at the teacher's mean": {**MEAN, **OLD_ROWS, **NO_FIT},
+    "the mean, then the fit": MEAN,
+    "HMM with fertility (eflomal)": {"distill.rows.align": eflomal},
     "shared pieces keep the teacher's rows": OLD_ROWS,
     "shared pieces: English counts twice as much": {"distill.rows.ENGLISH_WEIGHT": 20.0},
     "no spelling": NO_SPELLING,
@@ -119,8 +160,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "all languages aligned as one": {"distill.rows.align": together},
     "no surplus of pieces": {"distill.vocabulary.build.SURPLUS": 1.0},
     "surplus × 2": {"distill.vocabulary.build.SURPLUS": 2.0},
-    "pieces × 1.4": {"distill.vocabulary.build.PIECES_PER_WORD": 0.97},
-    "pieces × 0.6": {"distill.vocabulary.build.PIECES_PER_WORD": 0.41},
+    **{f"vocabulary of {size:,} pieces": {"size": size} for size in (4_000, 8_000, 16_000, 32_000, 64_000)},
+    "vocabulary replaced": {"mode": "replace"},
     "IBM 1 apart; none of spelling, fit, shared pieces": {**OLD_ROWS, **NO_SPELLING, **NO_FIT, **APART},
 }
 
@@ -165,20 +206,23 @@ def main() -> None:
         folders = {
             name: {"folder": DATA / "parallel" / name, "languages": found} for name, found in CORPORA[language].items()
         }
-        wanted = recipe(corpora=folders, student={"kind": "transplant", "vocabulary": {"size": options.pieces}})
+        wanted = recipe(corpora=folders)
         teacher, corpora = load(wanted)
         train = [corpus.train for corpus in corpora]
         for variant in options.variants:
+            patches = {key: value for key, value in VARIANTS[variant].items() if "." in key}
+            settings = {"size": options.pieces} | {k: v for k, v in VARIANTS[variant].items() if k not in patches}
+            section = TransplantStudent.model_validate({"kind": "transplant", "vocabulary": settings})
             runs, seconds = [], 0.0
             for seed in options.seeds:
                 rng = np.random.default_rng(seed)
                 for corpus, rows in zip(corpora, train, strict=True):
                     corpus.train = np.sort(rng.permutation(rows)[: round(options.share * len(rows))])
                 with ExitStack() as stack:
-                    for place, value in VARIANTS[variant].items():
+                    for place, value in patches.items():
                         stack.enter_context(mock.patch(place, value))
                     began = time.process_time()
-                    student = transplant(wanted.student, teacher, corpora)
+                    student = transplant(section, teacher, corpora)
                     seconds = time.process_time() - began
                 runs.append([scores(teacher.model, student, name, known) for name in files])
             cells = [cell([run[i] for run in runs]) for i in range(len(files))]
