@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from distill.spread import spread
+
 log = logging.getLogger("distill")
 
 MAX_PIECES = 64
@@ -135,7 +137,7 @@ def _used_sentences(n_targets: Numbers, n_sources: Numbers) -> npt.NDArray[np.bo
     usable = np.flatnonzero(fits)
     n_links = int((n_targets * n_sources)[usable].sum())
     if n_links > MAX_LINKS:
-        usable = usable[np.linspace(0, len(usable) - 1, len(usable) * MAX_LINKS // n_links).astype(np.int64)]
+        usable = spread(usable, len(usable) * MAX_LINKS // n_links)
         log.info("alignment: %d of %d sentence pairs are aligned, to save memory", len(usable), len(fits))
     used = np.zeros(len(fits), bool)
     used[usable] = True

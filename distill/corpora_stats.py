@@ -21,7 +21,7 @@ from distill.corpora.corpus import Cleaning
 from distill.mixture import Schedule, Stream
 from distill.recipe import Recipe
 from distill.recipe.corpora import RowKind
-from distill.store import Rows
+from distill.spread import spread
 
 Counts = npt.NDArray[np.int64]
 
@@ -272,16 +272,11 @@ def _quantiles(counts: Counts) -> tuple[int, ...]:
 def _identified(corpus: Corpus, column: str) -> dict[str, int]:
     """Return the languages of a sample of a column as the identifier sees them, the most frequent first."""
     texts = [
-        text for text in corpus.texts(column, sample(corpus.train, IDENTIFIED)) if len(text) >= SHORTEST_IDENTIFIED
+        text for text in corpus.texts(column, spread(corpus.train, IDENTIFIED)) if len(text) >= SHORTEST_IDENTIFIED
     ]
     labels = identify.labels()
     best = identify.log_odds(texts).argmax(axis=1).tolist()
     return dict(Counter(labels[place] for place in best).most_common())
-
-
-def sample(rows: Rows, most: int) -> Rows:
-    """Return at most `most` of some rows, evenly spread."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
 
 
 def _row_keys(corpus: Corpus) -> npt.NDArray[np.uint64]:

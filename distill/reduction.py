@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.errors import ModelError
+from distill.spread import spread
 from distill.store import Keys, Rows, VectorStore, distinct_keys
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def principal_components(store: VectorStore, keys: Keys, dimensions: int) -> Vec
         ModelError: there are too few vectors.
     """
     rows = np.sort(store.find(keys[distinct_keys(keys)]))
-    rows = rows[:: -(-len(rows) // MOST_VECTORS)]
+    rows = spread(rows, MOST_VECTORS)
     if len(rows) < dimensions:
         raise ModelError("student.dimensions", f"{dimensions} from {len(rows)} sentences", expected="more sentences")
     length = store.read(rows[:1]).shape[1]

@@ -23,6 +23,7 @@ from torch import nn
 from distill.corpora import Corpus
 from distill.encode import length_batches, pad, token_ids
 from distill.errors import ModelError
+from distill.spread import quota, spread
 from distill.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -129,10 +130,10 @@ def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[C
         ModelError: there are no parallel rows, or no vectors of them are stored.
     """
     parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
-    stride = max(1, -(-sum(len(corpus.train) for corpus in parallel) // MAX_PAIRS))
+    total = sum(len(corpus.train) for corpus in parallel)
     means, vectors = [], []
     for corpus in parallel:
-        rows = corpus.train[::stride]
+        rows = spread(corpus.train, quota(len(corpus.train), total, MAX_PAIRS))
         targets = teacher.targets.find(corpus.keys["english"][rows])
         rows, targets = rows[targets >= 0], targets[targets >= 0]
         if len(rows):

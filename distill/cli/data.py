@@ -231,7 +231,8 @@ def _columns(given: Sequence[str]) -> dict[str, Any]:
 def show_corpus(corpus: Corpus, rows: int) -> None:
     """Print what a loaded corpus is like, and some rows, kept and dropped."""
     from distill.corpora_report import REASONS, cleaning_table, corpora_table, lengths_table
-    from distill.corpora_stats import corpus_statistics, sample
+    from distill.corpora_stats import corpus_statistics
+    from distill.spread import spread
 
     found = corpus_statistics(corpus)
     show(corpora_table([corpus]))
@@ -244,7 +245,7 @@ def show_corpus(corpus: Corpus, rows: int) -> None:
     for texts in found.texts:
         seen = ", ".join(f"{code} {n:,}" for code, n in list(texts.identified.items())[:LANGUAGES_SHOWN])
         lines.append(f"{texts.column}, as the identifier sees it: {seen or 'texts too short to tell'}")
-    chosen = sample(corpus.train, rows)
+    chosen = spread(corpus.train, rows)
     lines += ["", f"{len(chosen)} of {len(corpus.train):,} rows to train on:"]
     lines += _samples(zip(*(corpus.texts(column, chosen) for column in corpus.columns), strict=True))
     for rule, tally in corpus.cleaning.dropped.items():

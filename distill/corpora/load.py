@@ -25,6 +25,7 @@ from distill.corpora.texts import known_texts, stored_sketches
 from distill.errors import DataError
 from distill.recipe import CorpusSection, Recipe
 from distill.recipe.cleaning import CleaningSection, merged
+from distill.spread import spread
 from distill.store import Keys, Rows, text_keys
 
 log = logging.getLogger("distill")
@@ -227,13 +228,14 @@ def _split(draft: Draft) -> list[Corpus]:
     """Return a corpus with its rows to train on and held out."""
     section, corpus = draft.section, draft.corpus
     left = len(corpus.train)
-    corpus.train = _spread(corpus.train, section.max_rows)
+    if section.max_rows is not None:
+        corpus.train = spread(corpus.train, section.max_rows)
     corpus.counts["over max_rows"] = left - len(corpus.train)
     if not len(corpus.dev) and section.dev_rows != 0:
         wanted = section.dev_rows or min(DEV_ROWS, int(len(corpus.train) * DEV_SHARE))
         corpus.train, corpus.dev = _hold_out(draft.where, corpus.keys[corpus.columns[0]], corpus.train, wanted)
     left = len(corpus.dev)
-    corpus.dev = _spread(corpus.dev, section.dev_rows or DEV_ROWS)
+    corpus.dev = spread(corpus.dev, section.dev_rows or DEV_ROWS)
     corpus.counts["dev rows not used"] = left - len(corpus.dev)
     return _split_off_pairs(corpus) if corpus.kind == "triplets" else [corpus]
 
@@ -263,13 +265,6 @@ def _split_off_pairs(corpus: Corpus) -> list[Corpus]:
     pairs.counts["read"] = len(pairs.train) + len(pairs.dev)
     corpus.counts["without a negative"] = pairs.counts["read"]
     return [corpus, pairs]
-
-
-def _spread(rows: Rows, most: int | None) -> Rows:
-    """Return at most `most` rows, evenly spread."""
-    if most is None or len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def _hold_out(where: str, english: Keys, rows: Rows, wanted: int) -> tuple[Rows, Rows]:

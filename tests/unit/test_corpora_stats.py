@@ -21,7 +21,6 @@ from distill.corpora_stats import (
     first_epoch,
     ratio_edges,
     recipe_statistics,
-    sample,
     shared_texts,
 )
 from distill.pictures import DARK, LIGHT
@@ -124,13 +123,6 @@ def test_equal_sampling_takes_as_much_of_each(tmp_path: Path, everyday_rows: lis
     taken, steps = first_epoch(recipe, corpora)
     assert taken["a en-uk"] == taken["b en-uk"]
     assert sum(taken.values()) == 8 * steps
-
-
-@pytest.mark.parametrize(("rows", "most"), [(1, 5), (5, 5), (100, 7)])
-def test_a_sample_is_spread_over_all_rows(rows: int, most: int) -> None:
-    found = sample(np.arange(rows), most)
-    assert len(found) == min(rows, most)
-    assert (found[0], found[-1]) == (0, rows - 1)
 
 
 class Page(HTMLParser):
