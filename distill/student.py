@@ -26,6 +26,7 @@ from distill.models import load_model, longest_input, token_embeddings
 from distill.recipe import PretrainedStudent, StaticStudent, StudentSection, TransplantStudent
 from distill.rows import Translations, start_rows
 from distill.skip import without_skip
+from distill.spread import quota, spread
 from distill.static import static_student
 from distill.teacher import Teacher, english_columns
 from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, trim_vocabulary, with_backend
@@ -75,7 +76,7 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
     student = load_model(
         "student", section.model, revision=section.revision, trust_remote_code=section.trust_remote_code
     )
-    _check_encoder(section.model, student)
+    check_encoder(f"student: {section.model}", student)
     student = _layers_of(student, section.model)
     remember_sizes(student)
     limit = _position_limit(student)
@@ -108,11 +109,14 @@ def _layers_of(model: SentenceTransformer, name: str) -> SentenceTransformer:
     return bare
 
 
-def _check_encoder(name: str, student: SentenceTransformer) -> None:
-    if not isinstance(getattr(student[0], "model", None), PreTrainedModel):
-        raise ModelError(
-            f"student: {name}", f"its first module is {type(student[0]).__name__}", expected="a transformers encoder"
-        )
+def check_encoder(where: str, model: SentenceTransformer) -> None:
+    """Check that a model is a transformers encoder and not, say, piece vectors alone.
+
+    Raises:
+        ModelError: it is not.
+    """
+    if not isinstance(getattr(model[0], "model", None), PreTrainedModel):
+        raise ModelError(where, f"its first module is {type(model[0]).__name__}", expected="a transformers encoder")
 
 
 def _without_normalize(student: SentenceTransformer) -> list[nn.Module]:
@@ -160,20 +164,21 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
         student = _earlier_student(section, section.model, teacher)
     else:
         student = _layers_of(copy.deepcopy(teacher.model), teacher.section.model)
+    where = f"student: {section.model}" if section.model else f"teacher: {teacher.section.model}"
+    check_encoder(where, student)
     student.requires_grad_(True)
     remember_sizes(student)
     new = [corpus for corpus in corpora if section.add is None or corpus.language in section.add]
     known = [corpus for corpus in corpora if section.add and corpus.language not in section.add]
-    where = f"student: {section.model}" if section.model else f"teacher: {teacher.section.model}"
     old_tokenizer = _tokenizer_of(student, where)
-    sides = (_texts(corpora, english=True), _texts(new, english=False))
+    sides = (_texts(corpora, english=True), _by_language(new))
     size, min_count = section.vocabulary.size, section.vocabulary.min_count
     if section.vocabulary.mode == "replace":
         tokenizer = replaced_tokenizer(old_tokenizer, *sides, size=size, min_count=min_count)
     else:
         known_texts = _texts(known, english=False)
         tokenizer = extended_tokenizer(old_tokenizer, *sides, size=size, min_count=min_count, known=known_texts)
-    known_counts = _known_counts(old_tokenizer, known) if section.model else None
+    known_counts = _known_counts(old_tokenizer, known, len(token_embeddings(student).weight)) if section.model else None
     rows = _start_rows(section, student, old_tokenizer, tokenizer, new, known_counts)
     student.prompts, student.default_prompt_name = {}, None  # it is trained on plain sentences
     _set_vocabulary(student, tokenizer, rows)
@@ -190,7 +195,6 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
 def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) -> SentenceTransformer:
     """Return the student that is to learn more languages."""
     student = load_model("student", name, revision=section.revision)
-    _check_encoder(name, student)
     student = _layers_of(student, name)
     own = student.get_embedding_dimension()
     if own != teacher.dimension:
@@ -198,14 +202,18 @@ def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) ->
             f"student: {name}",
             f"its vectors have {own} dimensions",
             expected=f"{teacher.dimension}, as those of its teacher",
+            hint="a student of fewer dimensions learns no more languages: name them in the recipe that makes it",
         )
     return student
 
 
-def _known_counts(tokenizer: Tokenizer, known: Sequence[Corpus]) -> npt.NDArray[np.int64]:
-    """Return how often each piece of an earlier student occurs in the corpora of languages that it knows (pieces,)."""
-    counts = np.zeros(tokenizer.get_vocab_size(), np.int64)
-    if not known:
+def _known_counts(tokenizer: Tokenizer, known: Sequence[Corpus], n: int) -> npt.NDArray[np.int64]:
+    """Return how often each of an earlier student's n embeddings occurs in the corpora of languages that it knows (n,).
+
+    There may be more embeddings than pieces.
+    """
+    counts = np.zeros(n, np.int64)
+    if all(corpus.language == "en" for corpus in known):
         log.warning(
             "student: no corpus of the languages that it knows: its pieces stay as they are, but new ones may change "
             "how words of these languages are cut"
@@ -221,7 +229,7 @@ def _known_counts(tokenizer: Tokenizer, known: Sequence[Corpus]) -> npt.NDArray[
 def _static(section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus]) -> SentenceTransformer:
     """Return a student that is nothing but piece vectors, fitted to the teacher's stored vectors."""
     vocabulary = section.vocabulary
-    sides = (_texts(corpora, english=True), _texts(corpora, english=False))
+    sides = (_texts(corpora, english=True), _by_language(corpora))
     old = _tokenizer_of(teacher.model, f"teacher: {teacher.section.model}")
     tokenizer = extended_tokenizer(old, *sides, size=vocabulary.size, min_count=vocabulary.min_count)
     tokenizer = add_words(tokenizer, *sides, most=vocabulary.words, min_count=vocabulary.min_count)
@@ -243,13 +251,18 @@ def _texts(corpora: Sequence[Corpus], *, english: bool) -> Callable[[], Iterator
 
     def iterate() -> Iterator[str]:
         for corpus in corpora:
-            stride = max(1, -(-len(corpus.train) // MAX_VOCABULARY_ROWS))
             chosen = [(column in english_columns(corpus)) == english for column in corpus.columns]
-            for batch in corpus.batches(corpus.train[::stride]):
+            for batch in corpus.batches(spread(corpus.train, MAX_VOCABULARY_ROWS)):
                 for texts in itertools.compress(batch, chosen):
                     yield from texts
 
     return iterate
+
+
+def _by_language(corpora: Sequence[Corpus]) -> list[Callable[[], Iterator[str]]]:
+    """Return for each language a function that iterates over its texts in the corpora's training rows."""
+    languages = dict.fromkeys(corpus.language for corpus in corpora)
+    return [_texts([c for c in corpora if c.language == language], english=False) for language in languages]
 
 
 def _start_rows(
@@ -286,10 +299,11 @@ def _translations(
     translations = []
     for language in dict.fromkeys(corpus.language for corpus in parallel):
         own = [corpus for corpus in parallel if corpus.language == language]
-        stride = max(1, -(-sum(len(corpus.train) for corpus in own) // section.alignment.max_pairs))
+        total = sum(len(corpus.train) for corpus in own)
         found = Translations([], [])
         for corpus in own:
-            for english, non_english in corpus.batches(corpus.train[::stride]):
+            rows = spread(corpus.train, quota(len(corpus.train), total, section.alignment.max_pairs))
+            for english, non_english in corpus.batches(rows):
                 found.sources.extend(_pieces(old, english))
                 found.targets.extend(_pieces(new, non_english))
                 if section.vocabulary.mode == "replace":

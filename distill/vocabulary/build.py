@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from anyascii import anyascii
@@ -30,7 +32,13 @@ ENGLISH = re.compile(r"[\x00-\x7f\u2010-\u2027]*")
 
 
 def extended_tokenizer(
-    teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int, known: Texts = tuple
+    teacher: Tokenizer,
+    english: Texts,
+    others: Sequence[Texts],
+    *,
+    size: int | None,
+    min_count: int,
+    known: Texts = tuple,
 ) -> Tokenizer:
     """Return the teacher's tokenizer with pieces learnt from the other languages added at the end.
 
@@ -42,7 +50,7 @@ def extended_tokenizer(
     Args:
         teacher: a WordPiece, BPE or Unigram tokenizer, or one made here before.
         english: texts whose words must be cut as before.
-        other: texts to learn from.
+        others: texts to learn from, by language: a letter is part of a language's alphabet or not.
         size: at most this many pieces are added; from the number of words if None.
         min_count: a piece must be made from pairs that occur this often.
         known: texts in the languages that an earlier student has, whose words must be cut as before.
@@ -51,8 +59,8 @@ def extended_tokenizer(
         ModelError: the teacher's tokenizer is of another kind.
     """
     kind, old = _model(teacher)
-    strings = count_strings(other())
-    tokenizer = _rebuilt(teacher, old, kept_accents(strings))
+    strings, accents = _strings(others)
+    tokenizer = _rebuilt(teacher, old, accents)
     words = count_words(strings, tokenizer)
     size = size or _usual_size(kind.units(words))
     model = kind.learn(old, words, round(SURPLUS * size), min_count)
@@ -63,33 +71,34 @@ def extended_tokenizer(
 
 
 def replaced_tokenizer(
-    teacher: Tokenizer, english: Texts, other: Texts, *, size: int | None, min_count: int
+    teacher: Tokenizer, english: Texts, others: Sequence[Texts], *, size: int | None, min_count: int
 ) -> Tokenizer:
     """Return a tokenizer of the teacher's kind whose pieces are learnt from both sides; special tokens come first.
 
     Arguments and errors are those of `extended_tokenizer`, but `size` is the number of pieces learnt.
     """
     kind, old = _model(teacher)
-    strings = count_strings(other())
-    tokenizer = _rebuilt(teacher, old, kept_accents(strings))
+    strings, accents = _strings(others)
+    tokenizer = _rebuilt(teacher, old, accents)
     words = count_words(strings + count_strings(english()), tokenizer)
     bare = kind.bare(old, sorted(_special_tokens(teacher), key=vocabulary(old).__getitem__))
     return _rebuilt(tokenizer, kind.learn(bare, words, size or _usual_size(kind.units(words)), min_count))
 
 
-def add_words(tokenizer: Tokenizer, english: Texts, other: Texts, *, most: int, min_count: int) -> Tokenizer:
+def add_words(tokenizer: Tokenizer, english: Texts, others: Sequence[Texts], *, most: int, min_count: int) -> Tokenizer:
     """Return a tokenizer with the most frequent words of both sides as pieces of their own.
 
     Args:
         tokenizer: what to add them to, at the end.
         english: texts of one side.
-        other: texts of the other side.
+        others: texts of the other side, by language.
         most: largest number of words to add.
         min_count: how often a word must occur.
     """
     kind, model = _model(tokenizer)
     pieces = vocabulary(model)
-    words = count_words(count_strings(english()) + count_strings(other()), tokenizer)
+    strings = count_strings(chain.from_iterable(texts() for texts in (english, *others)))
+    words = count_words(strings, tokenizer)
     frequent = (word for word, n in words.items() if n >= min_count and word not in pieces)
     return _rebuilt(tokenizer, kind.with_words(model, sorted(frequent, key=lambda word: (-words[word], word)), most))
 
@@ -114,6 +123,17 @@ def spellings(teacher: Tokenizer, pieces: Iterable[str]) -> dict[str, list[int]]
             if ids and unknown not in ids:
                 found[piece] = ids
     return found
+
+
+def _strings(languages: Sequence[Texts]) -> tuple[Counter[str], list[str]]:
+    """Return how often each string occurs in texts of some languages, and the accented letters of their alphabets."""
+    strings: Counter[str] = Counter()
+    accents: set[str] = set()
+    for texts in languages:
+        own = count_strings(texts())
+        accents.update(kept_accents(own))
+        strings.update(own)
+    return strings, sorted(accents)
 
 
 def _usual_size(words: Mapping[str, int]) -> int:

@@ -90,7 +90,7 @@ def main() -> None:
         for language in options.languages:
             english, other = (side[:: options.every] for side in rows(language, "train"))
             began = time.process_time()
-            new = extended_tokenizer(teacher, lambda e=english: e, lambda o=other: o, size=options.size, min_count=2)
+            new = extended_tokenizer(teacher, lambda e=english: e, [lambda o=other: o], size=options.size, min_count=2)
             seconds = time.process_time() - began
             accents = set(kept_accents(count_strings(other)))
             cells = [language, kind, f"{new.get_vocab_size() - teacher.get_vocab_size():,}"]

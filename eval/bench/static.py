@@ -40,7 +40,7 @@ def main() -> None:
     teacher, corpora = load(recipe(corpora=corpora_section))
     english, swedish = sentences(corpora, "english"), sentences(corpora, "non_english")
     old = plain_tokenizer(teacher.model.tokenizer.backend_tokenizer)
-    sides = (lambda: iter(english), lambda: iter(swedish))
+    sides = (lambda: iter(english), [lambda: iter(swedish)])
     tokenizer = extended_tokenizer(old, *sides, size=None, min_count=2)
     vectors = np.random.default_rng(0).normal(size=(tokenizer.get_vocab_size(), 384)).astype(np.float32)
     student = assemble(tokenizer, vectors, unit_length=True)

@@ -44,6 +44,10 @@ def texts(rows: Rows, *languages: str) -> Texts:
     return iterate
 
 
+def by_language(rows: Rows, *languages: str) -> list[Texts]:
+    return [texts(rows, language) for language in languages]
+
+
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Return the tokenizer of a model as training uses it, without limits."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -59,7 +63,7 @@ def teacher(tiny_teacher: Path) -> Tokenizer:
 
 
 def extend(teacher: Tokenizer, rows: Rows, *languages: str, size: int | None = None, min_count: int = 2) -> Tokenizer:
-    return extended_tokenizer(teacher, texts(rows, "en"), texts(rows, *languages), size=size, min_count=min_count)
+    return extended_tokenizer(teacher, texts(rows, "en"), by_language(rows, *languages), size=size, min_count=min_count)
 
 
 def all_ids(tokenizer: Tokenizer, given: list[str]) -> list[list[int]]:
@@ -86,7 +90,7 @@ def test_english_keeps_its_ids_though_new_pieces_would_fit_it_better(tiny_teache
     others = ["zeppelin zeppelinen", "zeppelin harbour harbourens"] * 3
     old = all_ids(teacher, english)
     assert max(map(len, old)) > 12  # the tiny teacher cuts these words into several pieces
-    new = extended_tokenizer(teacher, lambda: english, lambda: others, size=300, min_count=2)
+    new = extended_tokenizer(teacher, lambda: english, [lambda: others], size=300, min_count=2)
     assert all_ids(new, english) == old
     assert len(new.encode("zeppelinen", add_special_tokens=False)) < len(
         teacher.encode("zeppelinen", add_special_tokens=False)
@@ -115,6 +119,15 @@ def test_letters_of_the_alphabet_keep_their_marks_and_others_lose_them(
         assert normalize(letter) == teacher.normalizer.normalize_str(letter) != letter
 
 
+@pytest.mark.parametrize("make", [extended_tokenizer, replaced_tokenizer])
+def test_a_language_keeps_its_letters_beside_a_larger_one(make: Make, tiny_teacher: Path) -> None:
+    czech, german = ["ťuk ťuk tuk"] * 3, ["der zug und die straße nach oben"] * 9_000
+    given = {"size": 100, "min_count": 2}
+    new = make(load_tokenizer(tiny_teacher), lambda: ["a"], [lambda: german, lambda: czech], **given)
+    assert new.normalizer.normalize_str("ťuk") == "ťuk"
+    assert len(kept_accents(count_strings(german + czech))) == 0  # as one text it would be too rare
+
+
 @pytest.mark.parametrize(("first", "second"), [("uk", "sv"), ("sv", "da"), ("da", "uk")])
 def test_an_extended_vocabulary_is_extended_again(
     teacher: Tokenizer, everyday_rows: Rows, first: str, second: str, tmp_path: Path
@@ -122,7 +135,7 @@ def test_an_extended_vocabulary_is_extended_again(
     extend(teacher, everyday_rows[:600], first, size=900).save(str(tmp_path / "tokenizer.json"))
     earlier = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     known = texts(everyday_rows, first)
-    sides = (texts(everyday_rows, "en"), texts(everyday_rows[600:1200], second))
+    sides = (texts(everyday_rows, "en"), [texts(everyday_rows[600:1200], second)])
     new = extended_tokenizer(earlier, *sides, size=900, min_count=2, known=known)
     assert earlier.get_vocab().items() < new.get_vocab().items()
     # Letters that only the second language has are kept from now on, and words that were unknown may be known.
@@ -137,7 +150,7 @@ def test_an_extended_vocabulary_is_extended_again(
     careless = extended_tokenizer(earlier, *sides, size=900, min_count=2)
     if {first, second} == {"sv", "da"}:
         assert all_ids(careless, same) != all_ids(earlier, same)
-    letters = set("".join(kept_accents(count_strings(known())) + kept_accents(count_strings(sides[1]()))))
+    letters = set("".join(kept_accents(count_strings(known())) + kept_accents(count_strings(sides[1][0]()))))
     assert all(new.normalizer.normalize_str(letter) == letter.lower() for letter in letters)
 
 
@@ -162,7 +175,7 @@ def test_the_accents_that_a_normalizer_keeps_are_found(teacher: Tokenizer, kept:
 )
 def test_signs_that_make_up_a_letter_are_kept(teacher: Tokenizer, everyday_rows: Rows, text: str) -> None:
     english = texts(everyday_rows, "en")
-    new = extended_tokenizer(teacher, english, lambda: iter([text] * 50), size=60, min_count=2)
+    new = extended_tokenizer(teacher, english, [lambda: iter([text] * 50)], size=60, min_count=2)
     encoded = new.encode(text, add_special_tokens=False)
     unknown = new.token_to_id("[UNK]")
     assert unknown not in encoded.ids
@@ -190,7 +203,7 @@ def test_accents_that_no_new_language_has_are_read_as_the_teacher_reads_them(
 def test_a_replaced_vocabulary_has_the_special_tokens_first_and_then_only_what_was_learnt(
     teacher: Tokenizer, everyday_rows: Rows
 ) -> None:
-    new = replaced_tokenizer(teacher, texts(everyday_rows, "en"), texts(everyday_rows, "uk"), size=2500, min_count=2)
+    new = replaced_tokenizer(teacher, texts(everyday_rows, "en"), [texts(everyday_rows, "uk")], size=2500, min_count=2)
     special = [token["content"] for token in json.loads(teacher.to_str())["added_tokens"]]
     ids = new.get_vocab()
     assert sorted(ids.values()) == list(range(len(ids)))
@@ -220,7 +233,7 @@ def test_special_tokens_stand_around_a_text_whatever_their_new_ids(processor: pr
     teacher.add_special_tokens(["[UNK]", "[SEP]", "[CLS]"])
     teacher.post_processor = processor
     assert teacher.encode("a").ids == [3, 0, 2]
-    new = replaced_tokenizer(teacher, lambda: ["a"], lambda: ["b"], size=9, min_count=1)
+    new = replaced_tokenizer(teacher, lambda: ["a"], [lambda: ["b"]], size=9, min_count=1)
     assert [new.id_to_token(i) for i in new.encode("b").ids] == ["[CLS]", "b", "[SEP]"]
     assert new.token_to_id("[CLS]") != 3
 
@@ -229,7 +242,7 @@ def test_special_tokens_stand_around_a_text_whatever_their_new_ids(processor: pr
 def test_a_saved_tokenizer_gives_the_same_ids(
     teacher: Tokenizer, everyday_rows: Rows, tmp_path: Path, make: Make
 ) -> None:
-    new = make(teacher, texts(everyday_rows, "en"), texts(everyday_rows, *LANGUAGES), size=3000, min_count=2)
+    new = make(teacher, texts(everyday_rows, "en"), by_language(everyday_rows, *LANGUAGES), size=3000, min_count=2)
     new.save(str(tmp_path / "tokenizer.json"))
     loaded = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     given = [row[language] for row in everyday_rows for language in ("en", *LANGUAGES)]
@@ -280,7 +293,7 @@ def test_rare_pieces_are_left_out(teacher: Tokenizer, everyday_rows: Rows) -> No
 
 def test_frequent_words_become_pieces(teacher: Tokenizer, everyday_rows: Rows) -> None:
     plain = extend(teacher, everyday_rows, "da", size=500)
-    sides = (texts(everyday_rows, "en"), texts(everyday_rows, "da"))
+    sides = (texts(everyday_rows, "en"), [texts(everyday_rows, "da")])
     tokenizer = add_words(plain, *sides, most=300, min_count=2)
     before, after = plain.get_vocab(), tokenizer.get_vocab()
     assert before.items() <= after.items()
@@ -303,7 +316,7 @@ def test_frequent_words_become_pieces(teacher: Tokenizer, everyday_rows: Rows) -
 @pytest.fixture(scope="module")
 def new(teacher: Tokenizer) -> Tokenizer:
     """A tokenizer that keeps й and å."""
-    return extended_tokenizer(teacher, lambda: ["a"], lambda: ["йй йй Å Å å å"] * 3, size=20, min_count=2)
+    return extended_tokenizer(teacher, lambda: ["a"], [lambda: ["йй йй Å Å å å"] * 3], size=20, min_count=2)
 
 
 @given(st.lists(st.text(alphabet=st.sampled_from("aйÅé\u0301\u0308 .,-\u00a0\u2003\t\n\u0085中Σß'"), max_size=12)))
@@ -323,6 +336,6 @@ def test_tokens_added_to_the_teacher_keep_their_ids(tiny_teacher: Path, everyday
     assert len(set(new.get_vocab().values())) == new.get_vocab_size()
     assert new.encode("[QUERY] a cat").ids == teacher.encode("[QUERY] a cat").ids
     replaced = replaced_tokenizer(
-        teacher, texts(everyday_rows[:200], "en"), texts(everyday_rows[:200], "uk"), size=900, min_count=2
+        teacher, texts(everyday_rows[:200], "en"), [texts(everyday_rows[:200], "uk")], size=900, min_count=2
     )
     assert replaced.encode("[QUERY] a cat").tokens[1] == "[QUERY]"

@@ -59,7 +59,7 @@ def texts(rows: Rows, language: str) -> Texts:
 
 
 def extend(teacher: Tokenizer, rows: Rows, language: str, size: int = 1000, min_count: int = 2) -> Tokenizer:
-    return extended_tokenizer(teacher, texts(rows, "en"), texts(rows, language), size=size, min_count=min_count)
+    return extended_tokenizer(teacher, texts(rows, "en"), [texts(rows, language)], size=size, min_count=min_count)
 
 
 def all_ids(tokenizer: Tokenizer, given: list[str]) -> list[list[int]]:
@@ -102,7 +102,7 @@ def test_english_words_keep_their_pieces_though_new_ones_would_fit_them_better(t
     english = ["The harbour.", "A zeppelin over the harbour."]
     others = ["zeppelin zeppelinen", "zeppelin harbour harbourens"] * 3
     old = all_ids(teacher, english)
-    new = extended_tokenizer(teacher, lambda: english, lambda: others, size=300, min_count=2)
+    new = extended_tokenizer(teacher, lambda: english, [lambda: others], size=300, min_count=2)
     assert all_ids(new, english) == old
     given = "zeppelinen harbourens"
     assert len(new.encode(given).ids) < len(teacher.encode(given).ids)
@@ -112,7 +112,7 @@ def test_english_words_keep_their_pieces_though_new_ones_would_fit_them_better(t
 def test_a_saved_tokenizer_gives_the_same_ids(
     teacher: Tokenizer, everyday_rows: Rows, tmp_path: Path, make: Callable[..., Tokenizer]
 ) -> None:
-    new = make(teacher, texts(everyday_rows, "en"), texts(everyday_rows, "uk"), size=900, min_count=2)
+    new = make(teacher, texts(everyday_rows, "en"), [texts(everyday_rows, "uk")], size=900, min_count=2)
     new.save(str(tmp_path / "tokenizer.json"))
     given = [row[language] for row in everyday_rows[:300] for language in ("en", "uk")]
     assert all_ids(Tokenizer.from_file(str(tmp_path / "tokenizer.json")), given) == all_ids(new, given)
@@ -128,16 +128,16 @@ from tokenizers import Tokenizer
 from distill.vocabulary import extended_tokenizer
 english, other = json.load(open({str(tmp_path / "sides.json")!r}))
 teacher = Tokenizer.from_file({str(tmp_path / "teacher.json")!r})
-new = extended_tokenizer(teacher, lambda: english, lambda: other, size=300, min_count=2)
+new = extended_tokenizer(teacher, lambda: english, [lambda: other], size=300, min_count=2)
 sys.stdout.buffer.write(new.to_str().encode())
 """
-    new = extended_tokenizer(teacher, lambda: sides[0], lambda: sides[1], size=300, min_count=2)
+    new = extended_tokenizer(teacher, lambda: sides[0], [lambda: sides[1]], size=300, min_count=2)
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout.decode()
     assert json.loads(there) == json.loads(new.to_str())
 
 
 def test_a_replaced_vocabulary_has_the_special_tokens_first(teacher: Tokenizer, everyday_rows: Rows) -> None:
-    new = replaced_tokenizer(teacher, texts(everyday_rows, "en"), texts(everyday_rows, "uk"), size=1500, min_count=2)
+    new = replaced_tokenizer(teacher, texts(everyday_rows, "en"), [texts(everyday_rows, "uk")], size=1500, min_count=2)
     special = [token["content"] for token in json.loads(teacher.to_str())["added_tokens"]]
     ids = new.get_vocab()
     assert sorted(ids.values()) == list(range(len(ids)))
@@ -151,7 +151,7 @@ def test_a_replaced_vocabulary_has_the_special_tokens_first(teacher: Tokenizer, 
 
 def test_frequent_words_become_pieces(teacher: Tokenizer, everyday_rows: Rows) -> None:
     plain = extend(teacher, everyday_rows, "sv", size=200)
-    sides = (texts(everyday_rows, "en"), texts(everyday_rows, "sv"))
+    sides = (texts(everyday_rows, "en"), [texts(everyday_rows, "sv")])
     new = add_words(plain, *sides, most=50, min_count=2)
     assert plain.get_vocab().items() <= new.get_vocab().items()
     shorter = [len(new.encode(row["sv"]).ids) < len(plain.encode(row["sv"]).ids) for row in everyday_rows]
@@ -254,4 +254,4 @@ def test_a_teacher_of_another_kind_is_refused(
     if cut:
         teacher.pre_tokenizer = cut
     with pytest.raises(ModelError, match=message):
-        make(teacher, lambda: ["a text"], lambda: ["en tekst"], size=10, min_count=1)
+        make(teacher, lambda: ["a text"], [lambda: ["en tekst"]], size=10, min_count=1)
