@@ -176,7 +176,14 @@ def encode(
 
 
 def _tokens_per_batch(model: SentenceTransformer) -> int:
-    return STATIC_TOKENS_PER_BATCH if is_static(model) else TOKENS_PER_BATCH.get(model.device.type, 2_048)
+    """Return how many tokens to encode at a time; fewer on a GPU for a model that keeps the states of all layers."""
+    if is_static(model):
+        return STATIC_TOKENS_PER_BATCH
+    tokens = TOKENS_PER_BATCH.get(model.device.type, 2_048)
+    config: Any = getattr(getattr(model[0], "model", None), "config", None)
+    if model.device.type == "cpu" or not getattr(config, "output_hidden_states", False):
+        return tokens
+    return 2 * tokens // (int(config.num_hidden_layers) + 1)
 
 
 def _prepared(

@@ -16,6 +16,7 @@ import xxhash
 
 from distill.encode import is_static
 from distill.errors import ModelError
+from distill.files import file_checksum
 from distill.recipe.values import is_path
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ def model_digest(model: torch.nn.Module) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def weights_digest(folder: Path) -> str:
+    """Return a hash of the weights in a model's folder, which is not loaded."""
+    return " ".join(file_checksum(path) for path in sorted(folder.glob("*.safetensors")))
 
 
 def encoder_digest(model: SentenceTransformer) -> str:

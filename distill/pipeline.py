@@ -26,10 +26,12 @@ from distill.encode import best_precision, speed_up
 from distill.errors import DataError, ModelError, RunError
 from distill.evaluate import Score, store_replicates, with_replicates
 from distill.gradients import TrainingData, ZeroVectors
+from distill.models import model_digest, weights_digest
 from distill.objectives import columns_to_embed, corpora_of, objective_rows, save_heads
 from distill.progress import duration, progress
 from distill.recipe import Recipe
 from distill.recipe.evaluation import MODELS
+from distill.recipe.values import is_path
 from distill.reduction import ProjectedVectors
 from distill.report import dev_markdown, score_markdown, size_facts
 from distill.rundir import Mode, RunDirectory
@@ -37,7 +39,15 @@ from distill.scoring import mean_score, score_before, score_student, scores_whil
 from distill.skip import add_skip, collect_states, without_skip
 from distill.store import VectorStore
 from distill.student import build_student, describe, load_student, save_student
-from distill.teacher import Teacher, embed, english_columns, load_teacher, missing_texts, reduced_teacher
+from distill.teacher import (
+    Teacher,
+    check_dimensions,
+    embed,
+    english_columns,
+    load_teacher,
+    missing_texts,
+    reduced_teacher,
+)
 from distill.testsets import TestSet, digest, label, load_suites, sentences_by_suite
 from distill.tokens import store_tokens, token_store
 from distill.train import State, Trainer, TrainingResult
@@ -160,22 +170,36 @@ def prepare(recipe: Recipe, run: RunDirectory, accelerator: Accelerator) -> Read
     )
     run.write_json("cleaning.json", cleaning_dict(corpora))
     teacher = load_teacher(recipe.teacher, accelerator.device)
-    check_lengths(recipe, teacher)
+    check_teacher(recipe, teacher, corpora)
     embed_corpora(teacher, recipe, corpora, accelerator)
     if recipe.student.dimensions:
         with accelerator.main_process_first():
+            if accelerator.is_main_process and not run.untrained.exists():
+                (run.path / PROJECTION).unlink(missing_ok=True)  # of a run that ended before there was a student
             teacher = reduced_teacher(teacher, corpora, recipe.student.dimensions, run.path / PROJECTION)
     student = untrained_student(recipe, teacher, corpora, run, accelerator)
-    run.check_data({c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets})
+    rows = {c.label: c.digest() for c in corpora} | {label(s): digest(s) for s in sets}
+    run.check_data(rows, model_digests(recipe, teacher))
     return Ready(sets, corpora, teacher, student)
 
 
-def check_lengths(recipe: Recipe, teacher: Teacher) -> None:
-    """Check before hours of work that a skip connection suits the teacher.
+def model_digests(recipe: Recipe, teacher: Teacher) -> dict[str, str]:
+    """Return hashes of the models that a run is made from: of the teacher, and of a student in a folder."""
+    digests = {"teacher.model": model_digest(teacher.model)}
+    model = getattr(recipe.student, "model", None)
+    if model and is_path(model) and Path(model).is_dir():
+        digests["student.model"] = weights_digest(Path(model))
+    return digests
+
+
+def check_teacher(recipe: Recipe, teacher: Teacher, corpora: Sequence[Corpus]) -> None:
+    """Check before hours of work that the student's dimensions and its skip connection suit the teacher.
 
     Raises:
-        ModelError: its vectors do not have length 1.
+        ModelError: its vectors are not longer, or do not have length 1.
     """
+    if recipe.student.dimensions:
+        check_dimensions(teacher, corpora, recipe.student.dimensions)
     if recipe.skip and not teacher.unit_length:
         raise ModelError(
             f"teacher: {recipe.teacher.model}",

@@ -12,7 +12,7 @@ from accelerate.utils import set_seed
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import encode, speed_up
 from distill.gradients import ZeroVectors
-from distill.pipeline import check_lengths, embedded_columns, make_accelerator, training_data
+from distill.pipeline import check_teacher, embedded_columns, make_accelerator, training_data
 from distill.recipe import Recipe
 from distill.rundir import RunDirectory
 from distill.skip import check_first_input, collect_states, with_map
@@ -53,7 +53,7 @@ def plan_run(recipe: Recipe) -> Plan:
     sets = load_suites(recipe.evaluation.suites, recipe.languages, recipe.evaluation.pairs)
     corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
     teacher = load_teacher(recipe.teacher, accelerator.device)
-    check_lengths(recipe, teacher)
+    check_teacher(recipe, teacher, corpora)
     jobs = list(missing_texts(teacher.store, corpora, embedded_columns(recipe)))
     missing = sum(len(job.keys) for job in jobs)
     sample = jobs[0].texts()[:512] if jobs else []

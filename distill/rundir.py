@@ -105,11 +105,12 @@ class RunDirectory:
                 hint="--resume goes on with it (or shows it, if finished); --fresh moves it aside and starts anew",
             )
 
-    def check_data(self, digests: Mapping[str, str]) -> None:
-        """Record what the corpora and test sets hold, or check that it is what this run began with.
+    def check_data(self, digests: Mapping[str, str], models: Mapping[str, str]) -> None:
+        """Record what the corpora and test sets hold and which models it is made from, or check that they are the same.
 
         Args:
             digests: label of a corpus or test set → hash of its rows.
+            models: key of the recipe → hash of the model's weights; a model that is gone is not compared.
 
         Raises:
             RunError: one has changed since.
@@ -118,8 +119,16 @@ class RunDirectory:
             return
         before = self.read_json("data.json")
         if before is None:
-            self.write_json("data.json", digests)
+            self.write_json("data.json", {**digests, "models": models})
             return
+        before_models = before.pop("models", {})
+        other = [key for key in models if before_models.get(key, models[key]) != models[key]]
+        if other:
+            raise RunError(
+                str(self.path),
+                f"this run began with another {' and '.join(other)}, of the same name",
+                hint="--fresh moves it aside and starts anew with the model of now",
+            )
         changed = [label for label in {**before, **digests} if before.get(label) != digests.get(label)]
         if changed:
             raise RunError(

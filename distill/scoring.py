@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -34,12 +35,16 @@ def score_before(
     run: RunDirectory,
     accelerator: Accelerator,
 ) -> list[Score]:
-    """Return the scores of the teacher, the untrained student and the baselines; a resumed run reads them."""
+    """Return the scores of the teacher, the untrained student and the baselines; a resumed run reads them.
+
+    The teacher is scored with all its dimensions, the distance to its vectors is in those that the student has.
+    """
     scores: list[Score] = []
     if accelerator.is_main_process:
         stored = run.read_json("scores_before.json")
         if stored is None:
-            models: dict[str, EncodeTexts] = {"teacher": teacher.vectors, "untrained": partial(encode, student)}
+            whole = replace(teacher, projection=None) if teacher.projection else teacher
+            models: dict[str, EncodeTexts] = {"teacher": whole.vectors, "untrained": partial(encode, student)}
             for name, model in baselines.items():
                 models[name] = vectors_of(f"evaluation.baselines.{name}", model, accelerator.device)
             scores = evaluate(models, sets, teacher=teacher.vectors)

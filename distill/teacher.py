@@ -65,16 +65,26 @@ class Teacher:
         return ProjectedVectors(self.store, self.projection) if self.projection else self.store
 
 
-def project(teacher: Teacher, weight: Vectors) -> Teacher:
-    """Return a teacher whose vectors are projected by a matrix (dimensions, dimensions before).
+def check_dimensions(teacher: Teacher, corpora: Sequence[Corpus], dimensions: int) -> None:
+    """Check that a teacher's vectors can be reduced to some dimensions.
 
     Raises:
-        ModelError: they do not get shorter.
+        ModelError: they have no more, or the corpora have no English texts whose vectors tell which to keep.
     """
-    if len(weight) >= teacher.dimension:
+    if dimensions >= teacher.dimension:
         raise ModelError(
-            "student.dimensions", f"found {len(weight)}", expected=f"fewer than the teacher's {teacher.dimension}"
+            "student.dimensions", f"found {dimensions}", expected=f"fewer than the teacher's {teacher.dimension}"
         )
+    if not any(english_columns(corpus) for corpus in corpora):
+        raise ModelError(
+            "student.dimensions",
+            "the corpora have no English texts",
+            hint="leave it out, or add such rows",
+        )
+
+
+def project(teacher: Teacher, weight: Vectors) -> Teacher:
+    """Return a teacher whose vectors are projected by a matrix (dimensions, dimensions before)."""
     return replace(teacher, dimension=len(weight), projection=Projection(weight, teacher.unit_length))
 
 
@@ -82,8 +92,12 @@ def reduced_teacher(teacher: Teacher, corpora: Sequence[Corpus], dimensions: int
     """Return the teacher with the principal components of its stored vectors of the corpora's English sentences.
 
     They are computed once and kept in a file, so that a resumed run and all its processes use the same.
+
+    Raises:
+        ModelError: see `check_dimensions`, or there are too few sentences.
     """
     if not file.exists():
+        check_dimensions(teacher, corpora, dimensions)
         keys = [c.keys[column][c.train] for c in corpora for column in english_columns(c)]
         buffer = BytesIO()
         np.save(buffer, principal_components(teacher.store, np.concatenate(keys), dimensions))

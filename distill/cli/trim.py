@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
-from distill.errors import StorageError
+from distill.errors import DataError, StorageError
 
 
 @click.command()
@@ -26,7 +26,7 @@ from distill.errors import StorageError
 @click.option("--size", type=click.IntRange(min=1), help="Most pieces to keep.  [default: 25,000 for each language]")
 @click.option("--min-count", type=click.IntRange(min=1), default=1, show_default=True, help="Leave out rarer pieces.")
 def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: int | None, min_count: int) -> None:
-    """Write MODEL (a Hub id or folder) with only those pieces of its vocabulary that some languages need.
+    """Write MODEL (Hub id, folder or run directory) with only the pieces of its vocabulary that some languages need.
 
     Vectors of the texts given are the same as before; those of other texts too where no rare piece is missing.
     """
@@ -38,20 +38,30 @@ def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: i
     go_offline_if_cut_off([model])
     quiet_libraries()
     from distill.models import load_model
+    from distill.named_models import model_folder
+    from distill.objectives import copy_heads
     from distill.report import size_facts
-    from distill.student import describe, remember_sizes, save_student
+    from distill.student import check_encoder, describe, remember_sizes, save_student
     from distill.trimming import trim_vocabulary
 
-    loaded = load_model("model", model)
+    folder = model_folder(model)
+    loaded = load_model("model", str(folder))
+    check_encoder(f"model: {model}", loaded)
 
     def texts() -> Iterator[str]:
         for file in files:
-            with file.open(encoding="utf-8") as lines:
-                yield from map(str.strip, lines)
+            try:
+                with file.open(encoding="utf-8-sig") as lines:
+                    yield from filter(None, map(str.strip, lines))
+            except UnicodeDecodeError as error:
+                raise DataError(str(file), "not UTF-8", hint="save it as UTF-8") from error
 
+    if not any(texts()):
+        raise DataError(", ".join(map(str, files)), "no text", expected="sentences in these languages")
     remember_sizes(loaded)
     trim_vocabulary(loaded, texts, languages=len(codes), size=size, min_count=min_count)
     save_student(loaded, out)
+    copy_heads(folder, out)
     for name, value in size_facts(describe(loaded)).items():
         click.echo(f"{name}: {value}")
     click.echo(f"The model is in {out}")

@@ -2,7 +2,7 @@
 
 from distill.objectives.batch import Compared, TextBatch, compared, text_batch
 from distill.objectives.compute import ENGLISH, compared_columns, couples_rows, row_losses, scale_at
-from distill.objectives.heads import Head, Heads, bound_scales, load_head, make_heads, save_heads
+from distill.objectives.heads import Head, Heads, bound_scales, copy_heads, load_head, make_heads, save_heads
 from distill.objectives.rows import ObjectiveRows, columns_to_embed, corpora_of, objective_rows, teacher_columns
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "columns_to_embed",
     "compared",
     "compared_columns",
+    "copy_heads",
     "corpora_of",
     "couples_rows",
     "load_head",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,14 @@ def save_heads(
     if description or scales:
         content = json.dumps({"heads": description, "scales": scales}, indent=1, ensure_ascii=False)
         (folder / HEADS_FILE).write_text(content + "\n", encoding="utf-8")
+
+
+def copy_heads(model: Path, folder: Path) -> None:
+    """Copy the heads and scales of a model's folder, if it has any, into that of a model with the same vectors."""
+    if (model / HEADS_FILE).is_file():
+        shutil.copyfile(model / HEADS_FILE, folder / HEADS_FILE)
+    if (model / "heads").is_dir():
+        shutil.copytree(model / "heads", folder / "heads")
 
 
 def load_head(folder: Path, name: str) -> Head:

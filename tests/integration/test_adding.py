@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from command import CommandServer
 
+from distill.files import file_checksum
+
 TRAINING: dict[str, Any] = {"batch_size": 16, "epochs": 1, "learning_rate": 3e-3, "precision": "fp32", "trackers": []}
 
 
@@ -51,5 +53,7 @@ def test_a_language_is_added_to_a_trained_student(
     card = (folder / "model" / "README.md").read_text()
     pieces = [f"{len(model.tokenizer):,}" for model in (before, trained)]
     assert f"| vocabulary | {' → '.join(pieces)} pieces |" in card
+    digests = json.loads((folder / "data.json").read_text())["models"]
+    assert digests["student.model"] == file_checksum(earlier / "model.safetensors")
     assert "model: model" in card  # the earlier student without this machine's folders
     assert str(tmp_path) not in card

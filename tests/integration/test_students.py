@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command import CommandServer, Ended
+from command import CommandServer, Ended, Moment
 
 from distill.encode import encode
 from distill.errors import ModelError
@@ -181,6 +181,59 @@ def test_a_model_is_trimmed_from_the_command_line(
     too_small = distill.run(*command[:-1], tmp_path / "other", "--size", "10")
     assert too_small.code == 2
     assert "special tokens" in too_small.errors
+
+
+def test_what_cannot_be_trimmed_is_refused(distill: CommandServer, tiny_xlmr: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+    tokenizer = load_model("model", str(tiny_xlmr)).tokenizer
+    static_model = tmp_path / "static"
+    static = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=16)], device="cpu")
+    static.save_pretrained(str(static_model))
+    latin, empty, texts = (tmp_path / name for name in ("latin.txt", "empty.txt", "texts.txt"))
+    latin.write_bytes("blåbær".encode("latin-1"))
+    empty.write_text("\n \n", encoding="utf-8")
+    texts.write_text("A cat.\n", encoding="utf-8")
+    for model, file, error in (
+        (static_model, texts, "its first module is StaticEmbedding"),
+        (tiny_xlmr, latin, "latin.txt: not UTF-8"),
+        (tiny_xlmr, empty, "empty.txt: no text"),
+    ):
+        ended = distill.run("trim", model, "--languages", "da", "--texts", file, "--out", tmp_path / "small")
+        assert ended.code == 2, ended.errors
+        assert error in ended.errors
+        assert not (tmp_path / "small").exists()
+
+
+def test_components_of_a_run_that_ended_early_are_not_used(
+    distill: CommandServer, write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe = write_recipe(training={**TRAINING, "epochs": 0}, evaluation={"suites": []})
+    written = Moment("os.rename", r"\.tmp-untrained$")
+    assert distill.run("run", recipe, "--set", "student.dimensions=16", kill_at=written).code == -9
+    assert (tmp_path / "runs" / "small" / "projection.npy").exists()
+    ended = distill.run("run", recipe, "--set", "student.dimensions=8")
+    assert ended.code == 0, ended.errors
+    assert np.load(tmp_path / "runs" / "small" / "projection.npy").shape == (8, 32)
+    refused = distill.run("run", recipe, "--set", "student.dimensions=32", "--set", "name=longer")
+    assert refused.code == 2
+    assert "fewer than the teacher's 32" in refused.errors
+
+
+def test_the_teacher_is_scored_with_all_its_dimensions(run: Callable[..., Ended], tmp_path: Path) -> None:
+    suites = {"suites": ["everyday"], "pairs": ["en-en", "en-uk"]}
+    scores = {}
+    for name, section in (("whole", {}), ("cut", {"dimensions": 4})):
+        student = {"kind": "transplant", "vocabulary": {"size": 800}, **section}
+        assert run(student, evaluation=suites, epochs=0).code == 0
+        (tmp_path / "runs" / "small").rename(tmp_path / "runs" / name)
+        found = json.loads((tmp_path / "runs" / name / "scores.json").read_text())["scores"]
+        scores[name] = {(s["model"], s["pair"], s["metric"]): s["value"] for s in found}
+    teacher = {key: value for key, value in scores["whole"].items() if key[0] == "teacher"}
+    assert teacher == {key: value for key, value in scores["cut"].items() if key[0] == "teacher"}
+    assert scores["whole"]["student", "en-en", "spearman"] != scores["cut"]["student", "en-en", "spearman"]
+    assert ("student", "en-uk", "mse") in scores["cut"]
 
 
 @pytest.mark.parametrize("epochs", [0, 2])

@@ -81,6 +81,17 @@ def test_a_run_of_another_recipe_is_named_by_what_differs(run: RunDirectory, wri
             RunDirectory.open(other, mode=mode)
 
 
+def test_a_run_goes_on_with_the_same_rows_and_models_only(run: RunDirectory) -> None:
+    rows, models = {"small en-uk": "a", "everyday en-uk": "b"}, {"teacher.model": "c", "student.model": "d"}
+    run.check_data(rows, models)
+    run.check_data(rows, models)
+    run.check_data(rows, {"teacher.model": "c"})  # the folder of the earlier student is gone
+    with pytest.raises(RunError, match=r"another student\.model, of the same name"):
+        run.check_data(rows, {**models, "student.model": "e"})
+    with pytest.raises(RunError, match="other rows of small en-uk"):
+        run.check_data({**rows, "small en-uk": "e"}, models)
+
+
 def test_two_processes_cannot_run_in_one_directory(run: RunDirectory, recipe: Recipe) -> None:
     for mode in ("new", "resume", "fresh"):
         with pytest.raises(RunError, match="another process is running"):
