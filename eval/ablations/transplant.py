@@ -40,7 +40,13 @@ from distill.student import transplant
 CORPORA: dict[str, dict[str, list[str]]] = {
     "uk": {name: ["uk"] for name in ("tatoeba", "news", "docs", "software")},
     "de": {name: ["de"] for name in ("multi30k", "tatoeba", "stsb")},
-    "sv+da+nb": {"tatoeba": ["sv", "da", "nb"], "docs": ["sv", "da"], "software": ["sv", "da", "nb"], "stsb": ["sv"]},
+    "sv+da+nb": {
+        "tatoeba": ["sv", "da", "nb"],
+        "docs": ["sv", "da"],
+        "software": ["sv", "da", "nb"],
+        "stsb": ["sv"],
+        "pud": ["sv"],
+    },
     "all": {
         "tatoeba": ["uk", "sv", "da", "nb", "de", "fr", "cs"],
         "multi30k": ["de", "fr", "cs"],

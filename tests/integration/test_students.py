@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,9 +158,13 @@ def test_a_model_is_trimmed_from_the_command_line(
 
     texts = [row[code] for row in everyday_rows[:100] for code in ("en", "uk")]
     (tmp_path / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    model = shutil.copytree(tiny_xlmr, tmp_path / "model")
+    for name in ("heads.json", "heads/topic.safetensors"):
+        (model / name).parent.mkdir(exist_ok=True)
+        (model / name).write_text(name)
     command = [
         "trim",
-        tiny_xlmr,
+        model,
         "--languages",
         "en,ua",
         "--texts",
@@ -175,6 +180,8 @@ def test_a_model_is_trimmed_from_the_command_line(
     assert "parameters: {:,} → {:,}".format(*parameters) in ended.output
     assert len(small.tokenizer) < len(whole.tokenizer)
     assert np.allclose(small.encode(texts), whole.encode(texts), atol=1e-5)
+    for name in ("heads.json", "heads/topic.safetensors"):
+        assert (tmp_path / "small" / name).read_text() == name
     again = distill.run(*command)
     assert again.code == 2
     assert "is there already" in again.errors
