@@ -31,6 +31,14 @@ from distill.store import Keys, Rows, text_keys
 log = logging.getLogger("distill")
 
 DEV_ROWS = 300
+"""Most rows of a corpus that are held out, where a recipe does not say."""
+
+MAX_DEV_ROWS = 3_000
+"""Most of all corpora together: what is held out of one is in no training row of any."""
+
+MIN_DEV_ROWS = 100
+"""As many of a corpus are held out all the same."""
+
 DEV_SHARE = 0.02
 
 
@@ -73,7 +81,8 @@ def load_sections(
             drafts.append(_draft(name, section, language, own, held_out, remove_near))
             done(drafts[-1].corpus)
     drop_across(drafts)
-    corpora = [corpus for draft in drafts for corpus in _split(draft)]
+    most = min(DEV_ROWS, max(MIN_DEV_ROWS, MAX_DEV_ROWS // len(drafts)))
+    corpora = [corpus for draft in drafts for corpus in _split(draft, most)]
     _keep_dev_apart(corpora)
     for corpus in corpora:
         corpus.counts |= {"train": len(corpus.train), "dev": len(corpus.dev)}
@@ -224,18 +233,18 @@ def _joined(tallies: Sequence[Tally]) -> Tally:
     return Tally(sum(tally.count for tally in tallies), examples[:MAX_EXAMPLES])
 
 
-def _split(draft: Draft) -> list[Corpus]:
-    """Return a corpus with its rows to train on and held out."""
+def _split(draft: Draft, most: int) -> list[Corpus]:
+    """Return a corpus with its rows to train on and held out, these at most `most` if its section does not say."""
     section, corpus = draft.section, draft.corpus
     left = len(corpus.train)
     if section.max_rows is not None:
         corpus.train = spread(corpus.train, section.max_rows)
     corpus.counts["over max_rows"] = left - len(corpus.train)
     if not len(corpus.dev) and section.dev_rows != 0:
-        wanted = section.dev_rows or min(DEV_ROWS, int(len(corpus.train) * DEV_SHARE))
+        wanted = section.dev_rows or min(most, int(len(corpus.train) * DEV_SHARE))
         corpus.train, corpus.dev = _hold_out(draft.where, corpus.keys[corpus.columns[0]], corpus.train, wanted)
     left = len(corpus.dev)
-    corpus.dev = spread(corpus.dev, section.dev_rows or DEV_ROWS)
+    corpus.dev = spread(corpus.dev, section.dev_rows or most)
     corpus.counts["dev rows not used"] = left - len(corpus.dev)
     return _split_off_pairs(corpus) if corpus.kind == "triplets" else [corpus]
 

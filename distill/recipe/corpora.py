@@ -134,7 +134,8 @@ class CorpusSection(Section):
     dev_rows: Count | None = Field(
         None,
         description="Rows held out to watch the loss. If absent: the corpus's own dev split (at most 300), "
-        "else 2 % of the rows (at most 300).",
+        "else 2 % of the rows (at most 300). Of more than ten corpora and languages, 3,000 of all, but at least 100 of "
+        "each.",
     )
     max_malformed: Share = Field(
         0.01,

@@ -228,6 +228,15 @@ def test_a_dev_file_is_used_and_what_it_shares_is_not_trained_on(tmp_path: Path)
     assert not set(texts(corpus, "dev")) & set(texts(corpus, "train"))
 
 
+@pytest.mark.parametrize(("corpora", "held_out"), [(3, 300), (20, 150), (40, 100)])
+def test_of_many_corpora_fewer_rows_are_held_out(tmp_path: Path, corpora: int, held_out: int) -> None:
+    write_tsv(tmp_path / "c" / "en-uk" / "train.tsv", PAIRS)
+    write_tsv(tmp_path / "c" / "en-uk" / "dev.tsv", [(f"Dev {n}.", f"Дев {n}.") for n in range(400)])
+    sections = {f"c{n}": {"folder": "c", "languages": ["uk"], "cleaning": "off"} for n in range(corpora)}
+    found = load_corpora(recipe(tmp_path, **sections), NOTHING)
+    assert {len(corpus.dev) for corpus in found} == {held_out}
+
+
 def test_training_rows_of_other_corpora_and_languages_are_kept_from_dev_too(tmp_path: Path) -> None:
     write_tsv(tmp_path / "c" / "en-uk" / "train.tsv", PAIRS)
     write_tsv(tmp_path / "c" / "en-da" / "train.tsv", [(english, f"Dansk {n}") for n, (english, _) in enumerate(PAIRS)])
