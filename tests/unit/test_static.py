@@ -121,7 +121,7 @@ def test_each_language_is_aligned_alone_with_as_many_pairs(
     monkeypatch.setattr(static, "align", align)
     assert isinstance(recipe.student, StaticStudent)
     piece_vectors(recipe.student.alignment, teacher, tokenizer, count_pieces(corpora, teacher, tokenizer))
-    assert seen == [50, 30]
+    assert seen == [60, 30]
 
 
 def test_the_direction_that_all_sentences_share_is_taken_out(parts: Callable[..., Parts]) -> None:
