@@ -26,7 +26,7 @@ from distill.encode import best_precision, speed_up
 from distill.errors import DataError, ModelError, RunError
 from distill.evaluate import Score, store_replicates, with_replicates
 from distill.gradients import TrainingData, ZeroVectors
-from distill.models import model_digest, weights_digest
+from distill.models import weights_digest
 from distill.objectives import columns_to_embed, corpora_of, objective_rows, save_heads
 from distill.progress import duration, progress
 from distill.recipe import Recipe
@@ -185,7 +185,7 @@ def prepare(recipe: Recipe, run: RunDirectory, accelerator: Accelerator) -> Read
 
 def model_digests(recipe: Recipe, teacher: Teacher) -> dict[str, str]:
     """Return hashes of the models that a run is made from: of the teacher, and of a student in a folder."""
-    digests = {"teacher.model": model_digest(teacher.model)}
+    digests = {"teacher.model": teacher.digest}
     model = getattr(recipe.student, "model", None)
     if model and is_path(model) and Path(model).is_dir():
         digests["student.model"] = weights_digest(Path(model))

@@ -23,7 +23,7 @@ from torch import nn
 from distill.corpora import Corpus
 from distill.encode import length_batches, pad, token_ids
 from distill.errors import ModelError
-from distill.spread import quota, spread
+from distill.spread import spread_over
 from distill.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -130,10 +130,8 @@ def fit_skip(student: SentenceTransformer, teacher: Teacher, corpora: Sequence[C
         ModelError: there are no parallel rows, or no vectors of them are stored.
     """
     parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
-    total = sum(len(corpus.train) for corpus in parallel)
     means, vectors = [], []
-    for corpus in parallel:
-        rows = spread(corpus.train, quota(len(corpus.train), total, MAX_PAIRS))
+    for corpus, rows in zip(parallel, spread_over([corpus.train for corpus in parallel], MAX_PAIRS), strict=True):
         targets = teacher.targets.find(corpus.keys["english"][rows])
         rows, targets = rows[targets >= 0], targets[targets >= 0]
         if len(rows):

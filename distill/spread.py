@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ def spread(rows: npt.NDArray[Scalar], most: int) -> npt.NDArray[Scalar]:
     return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
-def quota(part: int, total: int, most: int) -> int:
-    """Return how many of a part's rows to take, if of the total at most about `most` are: rounded up."""
-    return part if total <= most else -(-part * most // total)
+def spread_over(parts: Sequence[npt.NDArray[Scalar]], most: int) -> list[npt.NDArray[Scalar]]:
+    """Return of each part's rows its share of `most` rows of all parts, rounded up, see `spread`."""
+    total = sum(map(len, parts))
+    return [spread(part, -(-len(part) * most // total) if total > most else len(part)) for part in parts]

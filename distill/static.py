@@ -21,7 +21,7 @@ from distill.corpora import Corpus
 from distill.errors import ModelError
 from distill.recipe import AlignmentSection, StaticFit, StaticStudent
 from distill.ridge import Matrix, gram_product, ridge_regression
-from distill.spread import quota, spread
+from distill.spread import spread_over
 from distill.store import Rows
 from distill.teacher import Teacher, english_columns
 
@@ -147,11 +147,11 @@ def _pairs_by_language(sides: Sequence[Side], most: int) -> Iterator[list[tuple[
     """Yield for each language the pieces of translations and of the English sentences they translate."""
     for language in dict.fromkeys(side.language for side in sides if side.english):
         own = [(side.counts, side.english.counts) for side in sides if side.english and side.language == language]
-        total = sum(counts.shape[0] for counts, _ in own)
+        chosen = spread_over([np.arange(counts.shape[0]) for counts, _ in own], most)
         yield [
             (_pieces(counts, row), _pieces(english, row))
-            for counts, english in own
-            for row in spread(np.arange(counts.shape[0]), quota(counts.shape[0], total, most))
+            for (counts, english), rows in zip(own, chosen, strict=True)
+            for row in rows
         ]
 
 

@@ -26,7 +26,7 @@ from distill.models import load_model, longest_input, token_embeddings
 from distill.recipe import PretrainedStudent, StaticStudent, StudentSection, TransplantStudent
 from distill.rows import Translations, start_rows
 from distill.skip import without_skip
-from distill.spread import quota, spread
+from distill.spread import spread, spread_over
 from distill.static import static_student
 from distill.teacher import Teacher, english_columns
 from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, trim_vocabulary, with_backend
@@ -299,10 +299,9 @@ def _translations(
     translations = []
     for language in dict.fromkeys(corpus.language for corpus in parallel):
         own = [corpus for corpus in parallel if corpus.language == language]
-        total = sum(len(corpus.train) for corpus in own)
+        chosen = spread_over([corpus.train for corpus in own], section.alignment.max_pairs)
         found = Translations([], [])
-        for corpus in own:
-            rows = spread(corpus.train, quota(len(corpus.train), total, section.alignment.max_pairs))
+        for corpus, rows in zip(own, chosen, strict=True):
             for english, non_english in corpus.batches(rows):
                 found.sources.extend(_pieces(old, english))
                 found.targets.extend(_pieces(new, non_english))

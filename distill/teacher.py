@@ -42,6 +42,7 @@ class Teacher:
         unit_length: whether vectors have length 1.
         store: training targets by text.
         exact: vectors in full precision by text, for evaluation.
+        digest: hash of its weights as they were loaded, the same on every device.
         projection: takes all vectors to fewer dimensions; both stores hold them as they were before.
     """
 
@@ -52,6 +53,7 @@ class Teacher:
     unit_length: bool
     store: VectorStore
     exact: VectorStore
+    digest: str
     projection: Projection | None = None
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
@@ -151,7 +153,7 @@ def load_teacher(section: TeacherSection, device: torch.device) -> Teacher:
     unit_length = any(isinstance(module, Normalize) for module in model)
     dimension = int(model.get_embedding_dimension() or 0)
     store, exact = VectorStore(identity), VectorStore({**identity, "precision": "fp32"})
-    return Teacher(model, section, precision, dimension, unit_length, store, exact)
+    return Teacher(model, section, precision, dimension, unit_length, store, exact, digest)
 
 
 def embed(

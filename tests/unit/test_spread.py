@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distill.spread import quota, spread
+from distill.spread import spread, spread_over
 
 
 @pytest.mark.parametrize(("rows", "most"), [(0, 5), (1, 5), (5, 5), (100, 7), (8, 7), (200_001, 200_000)])
@@ -18,8 +18,8 @@ def test_rows_are_spread_over_all(rows: int, most: int) -> None:
 
 
 @pytest.mark.parametrize(("parts", "most"), [((3, 5), 8), ((3, 5), 9), ((150_000, 50_001), 200_000), ((7, 1, 1), 3)])
-def test_a_quota_is_in_proportion(parts: tuple[int, ...], most: int) -> None:
-    taken = [quota(part, sum(parts), most) for part in parts]
+def test_parts_give_rows_in_proportion(parts: tuple[int, ...], most: int) -> None:
+    taken = [len(rows) for rows in spread_over([np.arange(part) for part in parts], most)]
     if sum(parts) <= most:
         assert taken == list(parts)
     else:
