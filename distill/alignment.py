@@ -1,6 +1,8 @@
-"""IBM model 1 over sets of pieces: which pieces of one language stand for which of another.
+"""Which pieces of one language stand for which of another: IBM model 1, then a hidden Markov model if wanted.
 
-Brown et al. 1993, "The Mathematics of Statistical Machine Translation". Each sentence is the set of its pieces.
+Model 1 is of Brown et al. 1993, "The Mathematics of Statistical Machine Translation"; each sentence is the set of its
+pieces. `distill.hmm` looks at their order, and starts from what model 1 has found.
+
 Both directions are fitted together: in each round a link counts as the geometric mean of what the directions give
 it, so that links that both see win (Liang et al. 2006, "Alignment by Agreement", who take the product).
 
@@ -11,7 +13,7 @@ of sparse 0/1 matrices, so that a round of expectation maximisation is two produ
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -19,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from distill.hmm import refine_counts
 from distill.spread import spread
 
 log = logging.getLogger("distill")
@@ -46,16 +49,23 @@ class Links:
         source: source piece of each distinct pair (pairs,).
         target_places: 1 where a link of the pair explains a target place (pairs, target places).
         source_places: likewise for source places (pairs, source places).
+        sentences: numbers of the sentence pairs that these are of, ascending.
     """
 
     target: Numbers
     source: Numbers
     target_places: sparse.csr_array
     source_places: sparse.csr_array
+    sentences: Numbers
 
 
 def align(
-    languages: Iterable[Collection[tuple[Sequence[int], Sequence[int]]]], *, n_target: int, n_source: int, rounds: int
+    languages: Iterable[Sequence[tuple[Sequence[int], Sequence[int]]]],
+    *,
+    n_target: int,
+    n_source: int,
+    rounds: int,
+    hmm_rounds: int = 0,
 ) -> sparse.csr_array:
     """Return for each target piece the weights of the source pieces it stands for.
 
@@ -67,6 +77,7 @@ def align(
         n_target: number of target pieces.
         n_source: number of source pieces.
         rounds: rounds of expectation maximisation.
+        hmm_rounds: further rounds, which look at the order of the pieces.
 
     Returns:
         Matrix (n_target, n_source); a row sums to 1, or is empty where the piece was never seen.
@@ -75,7 +86,12 @@ def align(
     for sentences in languages:
         links = find_links([target for target, _ in sentences], [source for _, source in sentences])
         joint = _expected_counts(links, rounds)
-        counts += sparse.csr_array((joint, (links.target, links.source)), shape=counts.shape)
+        target, source, numbers = links.target, links.source, links.sentences
+        del links  # most of the memory
+        if hmm_rounds:
+            used = [sentences[number] for number in numbers]
+            joint = refine_counts(target, source, joint, used, rounds=hmm_rounds)
+        counts += sparse.csr_array((joint, (target, source)), shape=counts.shape)
     totals = np.repeat(counts.sum(axis=1), np.diff(counts.indptr))
     counts.data = np.divide(counts.data, totals, out=np.zeros_like(counts.data), where=totals > 0)
     return counts
@@ -114,6 +130,7 @@ def find_links(targets: Sequence[Sequence[int]], sources: Sequence[Sequence[int]
         pair_source,
         sparse.csr_array((ones, target_place[order], row_starts), shape=(len(starts), len(target))),
         sparse.csr_array((ones, source_place[order], row_starts), shape=(len(starts), len(source))),
+        np.flatnonzero(used),
     )
 
 

@@ -62,7 +62,7 @@ def plan_run(recipe: Recipe) -> Plan:
     vectors_seconds = (time.monotonic() - began) * missing / max(1, len(sample))
     if recipe.student.dimensions:  # the vectors may not be there yet; any projection takes as long
         teacher = project(teacher, np.eye(recipe.student.dimensions, teacher.dimension, dtype=np.float32))
-    student = build_student(recipe.student, teacher, corpora, accelerator.device)
+    student = build_student(recipe.student, teacher, corpora, accelerator.device, with_vectors=False)
     speed_up(student)
     sizes = _sizes(recipe, student)
     data = training_data(recipe, teacher, ZeroVectors(teacher.dimension), student, corpora, accelerator)

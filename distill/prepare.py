@@ -16,7 +16,8 @@ from distill.tokens import store_tokens, token_store
 def prepare_tokens(recipe: Recipe, corpora: Sequence[Corpus]) -> TokenStore:
     """Return the store with the tokens of all texts, as the student of a run of the recipe has them."""
     device = make_accelerator(recipe).device
-    student = build_student(recipe.student, load_teacher(recipe.teacher, device), corpora, device)
+    teacher = load_teacher(recipe.teacher, device)
+    student = build_student(recipe.student, teacher, corpora, device, with_vectors=False)
     store = token_store(student)
     store_tokens(store, student, corpora)
     return store

@@ -55,6 +55,7 @@ def start_rows(
     spelled: sparse.csr_array,
     *,
     rounds: int,
+    hmm_rounds: int = 0,
     known: Numbers | None = None,
 ) -> Floats:
     """Return the embedding matrix of a new vocabulary, (pieces, hidden).
@@ -71,10 +72,11 @@ def start_rows(
         translations: sentences to learn from, by language.
         spelled: weights of the old pieces that spell a new one (pieces, old pieces); a row sums to 1 or is empty.
         rounds: rounds of expectation maximisation of the alignment.
+        hmm_rounds: further rounds, which look at the order of the pieces.
         known: occurrences of each old piece in the languages that an earlier student knows (old pieces,).
     """
     n_old, n_new = len(embeddings), len(same)
-    weights = align(map(_pairs, translations), n_target=n_new, n_source=n_old, rounds=rounds)
+    weights = align(map(_pairs, translations), n_target=n_new, n_source=n_old, rounds=rounds, hmm_rounds=hmm_rounds)
     aligned = np.diff(weights.indptr) > 0  # sentences of no use for it are left out
     seen = [np.where(aligned, _counts(each.targets, n_new), 0) for each in translations]
     english = _english_of_each([_counts(each.sources, n_old) for each in translations])

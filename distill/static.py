@@ -1,15 +1,15 @@
 """Static students: a vector for each piece; a sentence's vector is the mean of its pieces'.
 
 They start from what the teacher says of each piece alone, weighted by how rare the piece is (SIF, Arora et al. 2017,
-as in model2vec); pieces of other languages start from the English ones they stand for (IBM model 1). Ridge regression
-on the teacher's vectors of all sentences then gives the piece vectors at once: a mean is linear in them.
+as in model2vec); pieces of other languages start from the English ones they are aligned with. Ridge regression on the
+teacher's vectors of all sentences then gives the piece vectors at once: a mean is linear in them.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,6 @@ from scipy import sparse
 
 from distill.alignment import align
 from distill.corpora import Corpus
-from distill.errors import ModelError
 from distill.recipe import AlignmentSection, StaticFit, StaticStudent
 from distill.ridge import Matrix, gram_product, ridge_regression
 from distill.spread import spread_over
@@ -40,12 +39,16 @@ class Side:
     """The texts of one column of a corpus's training rows, of which the teacher's vectors are the targets.
 
     Attributes:
+        pieces: piece ids of the texts, one text after the other (n,).
+        starts: where each text starts in `pieces`, and where the last ends (texts + 1,).
         counts: how often each piece occurs in each text (texts, pieces).
         targets: row of each text's target in the teacher's store (texts,), -1 if it is not stored.
         english: for a translation, the side it translates; None for English.
         language: its ISO 639-1 code.
     """
 
+    pieces: npt.NDArray[np.int32]
+    starts: Rows
     counts: sparse.csr_array
     targets: Rows
     english: Side | None = None
@@ -57,14 +60,9 @@ def static_student(
 ) -> SentenceTransformer:
     """Return a student with a vector for each piece of a tokenizer, fitted to the teacher's stored vectors.
 
-    Where no vector is stored yet, as when a run is only planned, the student is the start.
-
-    Raises:
-        ModelError: the corpora have no English texts.
+    Where no vector is stored, the student is the start.
     """
     sides = count_pieces(corpora, teacher, tokenizer)
-    if not sides:
-        raise ModelError("student", "the corpora have no English texts to fit it to", hint="add parallel rows")
     start = weigh(piece_vectors(section.alignment, teacher, tokenizer, sides), sides, section.fit.sif)
     vectors = fit(section.fit, teacher, sides, start)
     return assemble(tokenizer, vectors, unit_length=teacher.unit_length)
@@ -76,15 +74,16 @@ def count_pieces(corpora: Sequence[Corpus], teacher: Teacher, tokenizer: Tokeniz
     for corpus in corpora:
         for column in english_columns(corpus):
             targets = teacher.targets.find(corpus.keys[column][corpus.train])
-            english = Side(_counts(corpus, column, tokenizer), targets)
+            english = _side(corpus, column, tokenizer, targets)
             sides.append(english)
             if corpus.kind == "parallel":
-                sides.append(Side(_counts(corpus, "non_english", tokenizer), targets, english, corpus.language))
+                side = _side(corpus, "non_english", tokenizer, targets)
+                sides.append(replace(side, english=english, language=corpus.language))
     return sides
 
 
-def _counts(corpus: Corpus, column: str, tokenizer: Tokenizer) -> sparse.csr_array:
-    """Return how often each piece occurs in each text of one column (texts, pieces)."""
+def _side(corpus: Corpus, column: str, tokenizer: Tokenizer, targets: Rows) -> Side:
+    """Return the texts of one column, as English ones."""
     lengths, ids = [], []
     for first in range(0, len(corpus.train), ROWS_PER_READ):
         texts = corpus.texts(column, corpus.train[first : first + ROWS_PER_READ])
@@ -94,9 +93,9 @@ def _counts(corpus: Corpus, column: str, tokenizer: Tokenizer) -> sparse.csr_arr
     joined = np.concatenate(ids or [np.empty(0, np.int32)])
     starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths or [np.empty(0, np.int64)]))])
     shape = (len(starts) - 1, tokenizer.get_vocab_size())
-    counts = sparse.csr_array((np.ones(len(joined), np.float32), joined, starts.astype(np.int32)), shape=shape)
+    counts = sparse.csr_array((np.ones(len(joined), np.float32), joined.copy(), starts.astype(np.int32)), shape=shape)
     counts.sum_duplicates()
-    return counts
+    return Side(joined, starts, counts, targets)
 
 
 def piece_vectors(section: AlignmentSection, teacher: Teacher, tokenizer: Tokenizer, sides: Sequence[Side]) -> Matrix:
@@ -105,7 +104,9 @@ def piece_vectors(section: AlignmentSection, teacher: Teacher, tokenizer: Tokeni
     vectors = _alone(teacher, tokenizer, english > 0)
     n = len(vectors)
     pairs = _pairs_by_language(sides, section.max_pairs)
-    weights = align(pairs, n_target=n, n_source=n, rounds=section.rounds).astype(np.float32)
+    weights = align(pairs, n_target=n, n_source=n, rounds=section.rounds, hmm_rounds=section.hmm_rounds).astype(
+        np.float32
+    )
     # A piece that English has too means something of both.
     seen = np.diff(weights.indptr) > 0
     share = (other / np.maximum(1, english + other))[seen, None].astype(np.float32)
@@ -146,17 +147,17 @@ def _alone(teacher: Teacher, tokenizer: Tokenizer, in_english: npt.NDArray[np.bo
 def _pairs_by_language(sides: Sequence[Side], most: int) -> Iterator[list[tuple[Sequence[int], Sequence[int]]]]:
     """Yield for each language the pieces of translations and of the English sentences they translate."""
     for language in dict.fromkeys(side.language for side in sides if side.english):
-        own = [(side.counts, side.english.counts) for side in sides if side.english and side.language == language]
-        chosen = spread_over([np.arange(counts.shape[0]) for counts, _ in own], most)
+        own = [(side, side.english) for side in sides if side.english and side.language == language]
+        chosen = spread_over([np.arange(len(side.targets)) for side, _ in own], most)
         yield [
-            (_pieces(counts, row), _pieces(english, row))
-            for (counts, english), rows in zip(own, chosen, strict=True)
+            (_pieces(side, row), _pieces(english, row))
+            for (side, english), rows in zip(own, chosen, strict=True)
             for row in rows
         ]
 
 
-def _pieces(counts: sparse.csr_array, row: int) -> Sequence[int]:
-    return counts.indices[counts.indptr[row] : counts.indptr[row + 1]]  # type: ignore[no-any-return]
+def _pieces(side: Side, row: int) -> Sequence[int]:
+    return side.pieces[side.starts[row] : side.starts[row + 1]].tolist()  # type: ignore[no-any-return]
 
 
 def fit(section: StaticFit, teacher: Teacher, sides: Sequence[Side], start: Matrix) -> Matrix:

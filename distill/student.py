@@ -27,7 +27,7 @@ from distill.recipe import PretrainedStudent, StaticStudent, StudentSection, Tra
 from distill.rows import Translations, start_rows
 from distill.skip import without_skip
 from distill.spread import spread, spread_over
-from distill.static import static_student
+from distill.static import assemble, static_student
 from distill.teacher import Teacher, english_columns
 from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, trim_vocabulary, with_backend
 from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings
@@ -48,19 +48,32 @@ ALWAYS = 10**9
 
 
 def build_student(
-    section: StudentSection, teacher: Teacher, corpora: Sequence[Corpus], device: torch.device
+    section: StudentSection,
+    teacher: Teacher,
+    corpora: Sequence[Corpus],
+    device: torch.device,
+    *,
+    with_vectors: bool = True,
 ) -> SentenceTransformer:
     """Return the student before its first training step, with vectors as long as the teacher's.
+
+    Args:
+        section: what the student is.
+        teacher: its teacher.
+        corpora: what its vocabulary and its first vectors are learnt from.
+        device: where it goes.
+        with_vectors: False for its tokenizer, sizes and speed alone: vectors of pieces that would have to be computed
+            are 0.
 
     Raises:
         ModelError: it cannot be loaded or made.
     """
     if isinstance(section, StaticStudent):
-        return _static(section, teacher, corpora).to(device)
+        return _static(section, teacher, corpora, with_vectors=with_vectors).to(device)
     if isinstance(section, PretrainedStudent):
         student = _pretrained(section, corpora)
     else:
-        student = transplant(section, teacher, corpora)
+        student = transplant(section, teacher, corpora, with_vectors=with_vectors)
         if teacher.projection:  # it starts in the teacher's space: English vectors are the projected teacher's
             student = _with_modules(student, [*_without_normalize(student), teacher.projection.dense()])
     if section.layers:
@@ -150,7 +163,9 @@ def _match_dimension(student: SentenceTransformer, teacher: Teacher) -> None:
         student.append(Normalize())
 
 
-def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[Corpus]) -> SentenceTransformer:
+def transplant(
+    section: TransplantStudent, teacher: Teacher, corpora: Sequence[Corpus], *, with_vectors: bool = True
+) -> SentenceTransformer:
     """Return the teacher's own layers, or an earlier student's, with a vocabulary for the corpora's languages.
 
     Its embeddings of new languages start from the English ones, see `distill.rows`. Languages that an earlier student
@@ -178,8 +193,12 @@ def transplant(section: TransplantStudent, teacher: Teacher, corpora: Sequence[C
     else:
         known_texts = _texts(known, english=False)
         tokenizer = extended_tokenizer(old_tokenizer, *sides, size=size, min_count=min_count, known=known_texts)
-    known_counts = _known_counts(old_tokenizer, known, len(token_embeddings(student).weight)) if section.model else None
-    rows = _start_rows(section, student, old_tokenizer, tokenizer, new, known_counts)
+    n, width = token_embeddings(student).weight.shape
+    if with_vectors:
+        known_counts = _known_counts(old_tokenizer, known, n) if section.model else None
+        rows = _start_rows(section, student, old_tokenizer, tokenizer, new, known_counts)
+    else:
+        rows = torch.zeros(tokenizer.get_vocab_size(), width)
     student.prompts, student.default_prompt_name = {}, None  # it is trained on plain sentences
     _set_vocabulary(student, tokenizer, rows)
     limit = _position_limit(student)
@@ -226,8 +245,16 @@ def _known_counts(tokenizer: Tokenizer, known: Sequence[Corpus], n: int) -> npt.
     return counts
 
 
-def _static(section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus]) -> SentenceTransformer:
-    """Return a student that is nothing but piece vectors, fitted to the teacher's stored vectors."""
+def _static(
+    section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus], *, with_vectors: bool
+) -> SentenceTransformer:
+    """Return a student that is nothing but piece vectors, fitted to the teacher's stored vectors.
+
+    Raises:
+        ModelError: the corpora have no English texts.
+    """
+    if not any(english_columns(corpus) for corpus in corpora):
+        raise ModelError("student", "the corpora have no English texts to fit it to", hint="add parallel rows")
     vocabulary = section.vocabulary
     sides = (_texts(corpora, english=True), _by_language(corpora))
     old = _tokenizer_of(teacher.model, f"teacher: {teacher.section.model}")
@@ -235,6 +262,9 @@ def _static(section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus])
     tokenizer = add_words(tokenizer, *sides, most=vocabulary.words, min_count=vocabulary.min_count)
     tokenizer.enable_truncation(section.max_tokens)
     log.info("student: %d pieces, %d of them the teacher's", tokenizer.get_vocab_size(), old.get_vocab_size())
+    if not with_vectors:
+        nothing = np.zeros((tokenizer.get_vocab_size(), teacher.dimension), np.float32)
+        return assemble(tokenizer, nothing, unit_length=teacher.unit_length)
     return static_student(section, teacher, corpora, tokenizer)
 
 
@@ -284,7 +314,16 @@ def _start_rows(
         for i in ids:
             spelled[new_ids[piece], i] += 1 / len(ids)
     translations = _translations(section, old, new, corpora)
-    rows = start_rows(embeddings, same, translations, spelled.tocsr(), rounds=section.alignment.rounds, known=known)
+    alignment = section.alignment
+    rows = start_rows(
+        embeddings,
+        same,
+        translations,
+        spelled.tocsr(),
+        rounds=alignment.rounds,
+        hmm_rounds=alignment.hmm_rounds,
+        known=known,
+    )
     return torch.from_numpy(rows)
 
 

@@ -61,9 +61,10 @@ class VocabularySection(Section):
 
 
 class AlignmentSection(Section):
-    """How the rows of new pieces are started from the teacher's (IBM model 1, both directions in agreement)."""
+    """How the vectors of new pieces are started from the teacher's: IBM model 1, then a hidden Markov model."""
 
-    rounds: PositiveInt = Field(6, description="Rounds of expectation maximisation.")
+    rounds: PositiveInt = Field(6, description="Rounds of expectation maximisation of model 1.")
+    hmm_rounds: Count = Field(3, description="Further rounds, which look at the order of the pieces.")
     max_pairs: PositiveInt = Field(
         200_000, description="At most this many sentence pairs of a language are aligned and fitted."
     )

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
     ["errors", "progress", "attention", "pictures", "spread"],
-    ["files", "languages", "encode", "duplicates", "scripts", "identify"],
+    ["files", "languages", "encode", "duplicates", "scripts", "identify", "hmm"],
     ["recipe"],
     [
         "rundir",

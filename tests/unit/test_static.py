@@ -114,7 +114,9 @@ def test_each_language_is_aligned_alone_with_as_many_pairs(
         corpus.train = corpus.train[:rows]
     seen: list[int] = []
 
-    def align(languages: Iterable[list[Any]], *, n_target: int, n_source: int, rounds: int) -> sparse.csr_array:
+    def align(
+        languages: Iterable[list[Any]], *, n_target: int, n_source: int, rounds: int, hmm_rounds: int
+    ) -> sparse.csr_array:
         seen.extend(map(len, languages))
         return sparse.csr_array((n_target, n_source))
 

@@ -17,10 +17,13 @@ from distill import student as student_module
 from distill.corpora import Corpus, SentenceFilter, load_corpora
 from distill.encode import encode
 from distill.errors import ModelError
+from distill.plan import plan_run
+from distill.prepare import prepare_tokens
 from distill.recipe import Recipe, load_recipe
 from distill.rows import Translations
 from distill.student import build_student, describe, load_student, save_student
 from distill.teacher import Teacher, load_teacher
+from distill.tokens import token_store
 
 CPU = torch.device("cpu")
 Parts = tuple[Recipe, Teacher, list[Corpus]]
@@ -185,3 +188,20 @@ def test_a_student_of_another_size_is_refused(parts: Callable[..., Parts], tmp_p
     with pytest.raises(ModelError, match="its vectors have 8 dimensions") as error:
         build_student(recipe.student, teacher, corpora, CPU)
     assert "32" in error.value.expected
+
+
+@pytest.mark.parametrize("student", [{"kind": "transplant", "skip": 0.5}, {"kind": "static"}])
+def test_a_plan_and_prepared_tokens_compute_no_vectors_of_pieces(
+    write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, student: dict[str, object]
+) -> None:
+    recipe = load_recipe(write_recipe(student=student))
+    with monkeypatch.context() as patch:
+        for place in ("distill.student.start_rows", "distill.student.static_student"):
+            patch.setattr(place, lambda *args, **kwargs: pytest.fail("it computes them"))
+        planned = plan_run(recipe)
+        corpora = load_corpora(recipe, SentenceFilter())
+        prepare_tokens(recipe, corpora)
+    made = build_student(recipe.student, load_teacher(recipe.teacher, CPU), corpora, CPU)
+    assert planned.sizes["vocabulary"] == describe(made)["vocabulary"]
+    prepared = token_store(made)
+    assert all((prepared.find(keys[corpus.train]) >= 0).all() for corpus in corpora for keys in corpus.keys.values())
