@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+from common import DATA, main_scores, table
+
 from distill.encode import encode
-from distill.evaluate import Score, evaluate
+from distill.evaluate import evaluate
 from distill.models import load_model
 from distill.pipeline import run_recipe
 from distill.recipe import Recipe
 from distill.testsets import TestSet, load_suites
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CORPORA = {"uk": ("tatoeba", "news", "docs", "software"), "sv": ("tatoeba", "stsb", "docs", "software")}
 SETS = {"everyday": {"en-en", "en-uk", "en-sv", "uk-uk", "sv-sv"}} | {
     str(DATA / folder): pairs
@@ -35,7 +38,6 @@ SETS = {"everyday": {"en-en", "en-uk", "en-sv", "uk-uk", "sv-sv"}} | {
         "sts/sts17": {"en-en"},
     }.items()
 }
-METRICS = {"spearman": "", "accuracy_forward": " →", "accuracy_backward": " ←"}
 
 
 def train(
@@ -72,10 +74,9 @@ def train(
     return run_recipe(recipe).model, time.monotonic() - began
 
 
-def scores(folder: Path, sets: list[TestSet]) -> dict[str, float]:
-    """Return the main scores of a model, × 100."""
-    found: list[Score] = evaluate({"model": partial(encode, load_model("model", str(folder)))}, sets)
-    return {f"{s.suite} {s.pair}{METRICS[s.metric]}": round(100 * s.value, 1) for s in found if s.metric in METRICS}
+def scores(folder: Path, sets: list[TestSet]) -> list[dict[str, list[float]]]:
+    """Return the main scores of a model."""
+    return [main_scores(evaluate({"model": partial(encode, load_model("model", str(folder)))}, sets))]
 
 
 def main() -> None:
@@ -96,13 +97,9 @@ def main() -> None:
         if "sv added, not trained" not in rows:
             rows["sv added, not trained"] = scores(model.parent / "untrained", sets)
         rows[f"sv added, replay {share:g}"] = scores(model, sets)
-        print(f"replay {share:g}: {seconds:.0f} s, {rows[f'sv added, replay {share:g}']}", flush=True)
+        print(f"replay {share:g}: {seconds:.0f} s\n{table('', rows)}\n", flush=True)
         if options.json:
             options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    columns = list(next(iter(rows.values())))
-    print(f"| | {' | '.join(columns)} |\n" + "|---" * (len(columns) + 1) + "|")
-    for name, found in rows.items():
-        print(f"| {name} | {' | '.join(f'{found[column]:.1f}' for column in columns)} |")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,16 @@ connections fitted with each weight. Accuracy (from English / to English) and Sp
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+from common import main_scores, table
 
 from distill.corpora import SentenceFilter, load_corpora
 from distill.encode import EncodeTexts, Vectors, encode, speed_up
@@ -49,17 +53,6 @@ def with_weights(
     return {weight: evaluate({"model": model(weight)}, sets) for weight in weights}
 
 
-def cells(scores: Sequence[Score]) -> dict[str, str]:
-    """Return column → cell of one line of the table."""
-    found = {f"{s.suite} {s.pair} STS": f"{100 * s.value:.1f}" for s in scores if s.metric == "spearman"}
-    values = {(s.suite, s.pair, s.metric): 100 * s.value for s in scores}
-    for suite, pair, metric in values:
-        if metric == "accuracy_forward":
-            both = (values[suite, pair, way] for way in ("accuracy_forward", "accuracy_backward"))
-            found[f"{suite} {pair}"] = " / ".join(f"{value:.1f}" for value in both)
-    return found
-
-
 def main() -> None:
     """Print a table of each recipe."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -74,17 +67,14 @@ def main() -> None:
         corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
         teacher = load_teacher(recipe.teacher, CPU)
         embed(teacher, corpora, english_columns)
-        rows: dict[str, dict[str, str]] = {}
+        rows: dict[str, list[dict[str, list[float]]]] = {}
         for folder, when in STUDENTS.items():
             student = without_skip(load_student(recipe.runs / recipe.name / folder, CPU))
             speed_up(student)
             matrix = fit_skip(student, teacher, corpora)
             for weight, scores in with_weights(student, matrix, options.weights, sets).items():
-                rows[f"{when} training, {weight:g}"] = cells(scores)
-        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-        print(f"\n| {recipe.name} | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
-        for name, row in rows.items():
-            print(f"| {name} | " + " | ".join(row.get(column, "") for column in columns) + " |")
+                rows[f"{when} training, {weight:g}"] = [main_scores(scores)]
+        print(f"\n{table(recipe.name, rows)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,9 @@ import numpy as np
 import torch
 from scipy import sparse
 from tokenizers import Tokenizer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
+from common import DATA, cell, main_scores, table
 
 from distill import static
 from distill.corpora import Corpus, SentenceFilter, load_corpora
@@ -32,7 +36,6 @@ from distill.student import build_student
 from distill.teacher import Teacher, embed, english_columns, load_teacher, project
 from distill.testsets import TestSet, load_suites, sentences_by_suite
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CORPORA = {
     "sv": ("tatoeba", "stsb", "docs", "software", "pud"),
     "uk": ("tatoeba", "news", "docs", "software"),
@@ -81,13 +84,6 @@ def half(parts: Parts, seed: int) -> Parts:
     generator = np.random.default_rng(seed)
     chosen = [np.sort(generator.choice(c.train, len(c.train) // 2, replace=False)) for c in parts.corpora]
     return replace(parts, corpora=[replace(c, train=rows) for c, rows in zip(parts.corpora, chosen, strict=True)])
-
-
-def score(parts: Parts, model: object) -> dict[str, float]:
-    """Return the main scores of a model, × 100."""
-    found = evaluate({"model": partial(encode, model)}, parts.sets)
-    names = {"spearman": "", "accuracy_forward": " →", "accuracy_backward": " ←"}
-    return {f"{s.suite} {s.pair}{names[s.metric]}": 100 * s.value for s in found if s.metric in names}
 
 
 def english_only(start: Matrix, sides: Sequence[static.Side]) -> Matrix:
@@ -144,6 +140,7 @@ def variants(parts: Parts, sif: float, *, short: bool) -> dict[str, Callable[[],
         "ridge 0.3": lambda: fitted(ridge=0.3),
         "ridge 3": lambda: fitted(ridge=3.0),
         "20,000 whole words": lambda: built(vocabulary={"words": 20_000}),
+        "aligned by IBM 1 alone": lambda: built(alignment={"hmm_rounds": 0}),
     }
     if short:
         return found
@@ -166,14 +163,6 @@ def variants(parts: Parts, sif: float, *, short: bool) -> dict[str, Callable[[],
     }
 
 
-def table(title: str, rows: dict[str, dict[str, float]]) -> str:
-    """Return scores as Markdown."""
-    columns = list(next(iter(rows.values())))
-    lines = [f"| {title} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(f'{found[c]:.1f}' for c in columns)} |" for name, found in rows.items()]
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,7 +171,7 @@ def main() -> None:
     parser.add_argument("--sif", type=float, default=section().fit.sif, help="of all variants but those that name it")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    results: dict[str, dict[str, dict[str, float]]] = {}
+    results: dict[str, dict[str, list[dict[str, list[float]]]]] = {}
     for language in options.languages:
         parts = load(language)
         samples = {f"en-{language}": parts} | {
@@ -192,9 +181,10 @@ def main() -> None:
             results[title] = {}
             for name, make in variants(sample, options.sif, short=sample is not parts).items():
                 began = time.process_time()
-                results[title][name] = score(sample, make())
+                found = main_scores(evaluate({"model": partial(encode, make())}, sample.sets))
+                results[title][name] = [found]
                 seconds = time.process_time() - began
-                numbers = "  ".join(f"{key} {value:.1f}" for key, value in results[title][name].items())
+                numbers = "  ".join(f"{key} {cell([value])}" for key, value in found.items())
                 print(f"{title:20s} {name:38s} {numbers}  ({seconds:.0f} s)", flush=True)
                 if options.json:
                     options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -14,14 +14,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
-from common import DATA, ROOT, cell
+from common import DATA, ROOT, main_scores, table
 
-from distill.evaluate import Score
 from distill.pipeline import run_recipe
 from distill.recipe import load_recipe
 from distill.sweep import run_name
@@ -32,6 +29,7 @@ SUITES = [str(DATA / name) for name in ("bitext/ntrex", "bitext/tatoeba", "sts/s
 RATE, LOSS = "training.learning_rate", "objectives.translations"
 VARIANTS: dict[str, tuple[str, ...]] = {
     "the recipe": (),
+    "rows aligned by IBM 1 alone": ("student.alignment.hmm_rounds=0",),
     "cosine loss": (f"{LOSS}.loss=cosine",),
     "similarity loss": (f"{LOSS}={{loss: similarity}}",),
     "MSE, and similarity × 0.1": ("objectives.alike={loss: similarity, weight: 0.1}",),
@@ -49,24 +47,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "weight decay 0.01": ("training.weight_decay=0.01",),
     "dropout 0.1": ("training.dropout=0.1",),
 }
-
-
-def main_scores(scores: Sequence[Score]) -> dict[str, tuple[float, ...]]:
-    """Return test set → the student's main score × 100, of a bitext set both ways."""
-    found: dict[str, tuple[float, ...]] = defaultdict(tuple)
-    for score in scores:
-        if score.model == "student" and score.metric in ("accuracy_forward", "accuracy_backward", "spearman"):
-            found[f"{score.suite} {score.pair}"] += (100 * score.value,)
-    return dict(found)
-
-
-def table(found: Mapping[str, Sequence[Mapping[str, tuple[float, ...]]]]) -> str:
-    """Return a row for each variant, a column for each test set."""
-    columns = list(next(iter(found.values()))[0])
-    lines = ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    for name, runs in found.items():
-        lines.append(f"| {name} | " + " | ".join(cell([run[column] for run in runs]) for column in columns) + " |")
-    return "\n".join(lines)
 
 
 def main() -> None:
@@ -87,14 +67,15 @@ def main() -> None:
         f"evaluation.suites={json.dumps(SUITES)}",
         *options.overrides,
     ]
-    found: dict[str, list[dict[str, tuple[float, ...]]]] = {}
+    found: dict[str, list[dict[str, list[float]]]] = {}
     for variant in options.variants:
         for seed in options.seeds:
             chosen = [*common, *VARIANTS[variant], f"seed={seed}"]
             name = run_name(load_recipe(options.recipe, common), f"{variant} seed {seed}")
             outcome = run_recipe(load_recipe(options.recipe, [*chosen, f"name={name}"]), mode="resume")
-            found.setdefault(variant, []).append(main_scores(outcome.scores))
-        print("\n" + table(found), flush=True)
+            of_student = [score for score in outcome.scores if score.model == "student"]
+            found.setdefault(variant, []).append(main_scores(of_student))
+        print(f"\n{table(str(options.steps) + ' steps', found)}", flush=True)
         if options.json:
             options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -145,7 +145,8 @@ def mean_rows(embeddings: np.ndarray, weights: object, spelled: object, seen: np
 OLD_ROWS = {"distill.rows._foreign_share": lambda same, seen, english: (same < 0).astype(np.float32)}
 NO_SPELLING = {"distill.student.spellings": lambda teacher, pieces: {}}
 NO_FIT = {"distill.rows.fit_rows": lambda *args: None}
-APART = {"distill.alignment._expected_counts": directions_apart}
+MODEL_1 = {"hmm_rounds": 0}
+APART = {**MODEL_1, "distill.alignment._expected_counts": directions_apart}
 RANDOM, MEAN = ({"distill.rows._joined": rows} for rows in (random_rows, mean_rows))
 VARIANTS: dict[str, dict[str, object]] = {
     "default": {},
@@ -155,14 +156,18 @@ VARIANTS: dict[str, dict[str, object]] = {
     "HMM with fertility (eflomal)": {"distill.rows.align": eflomal},
     "shared pieces keep the teacher's rows": OLD_ROWS,
     "shared pieces: English counts twice as much": {"distill.rows.ENGLISH_WEIGHT": 20.0},
+    "IBM 1 alone": MODEL_1,
+    **{f"{rounds} rounds of the HMM": {"hmm_rounds": rounds} for rounds in (1, 2, 5)},
+    "HMM, 2 % unlinked": {"distill.hmm.UNLINKED": 0.02},
+    "HMM, 30 % unlinked": {"distill.hmm.UNLINKED": 0.3},
     "no spelling": NO_SPELLING,
     "spelling ×3": {"distill.rows.SPELLING_WEIGHT": 60.0},
     "no fit": NO_FIT,
     "fit, ridge 0.1": {"distill.rows.RIDGE": 0.1},
     "fit, ridge 4": {"distill.rows.RIDGE": 4.0},
     "IBM 1, directions apart": APART,
-    "Dice³": {"distill.alignment._expected_counts": dice},
-    "co-occurrence": {"distill.alignment._expected_counts": co_occurrence},
+    "Dice³": {**MODEL_1, "distill.alignment._expected_counts": dice},
+    "co-occurrence": {**MODEL_1, "distill.alignment._expected_counts": co_occurrence},
     "all languages aligned as one": {"distill.rows.align": together},
     "no surplus of pieces": {"distill.vocabulary.build.SURPLUS": 1.0},
     "surplus × 2": {"distill.vocabulary.build.SURPLUS": 2.0},
@@ -218,7 +223,10 @@ def main() -> None:
         for variant in options.variants:
             patches = {key: value for key, value in VARIANTS[variant].items() if "." in key}
             settings = {"size": options.pieces} | {k: v for k, v in VARIANTS[variant].items() if k not in patches}
-            section = TransplantStudent.model_validate({"kind": "transplant", "vocabulary": settings})
+            alignment = {key: settings.pop(key) for key in ("hmm_rounds",) if key in settings}
+            section = TransplantStudent.model_validate(
+                {"kind": "transplant", "vocabulary": settings, "alignment": alignment}
+            )
             runs, seconds = [], 0.0
             for seed in options.seeds:
                 rng = np.random.default_rng(seed)

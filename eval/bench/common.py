@@ -10,13 +10,14 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from distill.cli.hub import quiet_libraries
 from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.evaluate import Score
 from distill.recipe import Recipe
 from distill.teacher import Teacher, load_teacher
 
@@ -58,6 +59,25 @@ def cell(runs: Sequence[Sequence[float]]) -> str:
     values = list(zip(*runs, strict=True))
     spread = max(max(of_runs) - min(of_runs) for of_runs in values) / 2
     return " / ".join(f"{statistics.mean(of_runs):.1f}" for of_runs in values) + f" ±{spread:.1f}" * (len(runs) > 1)
+
+
+def main_scores(scores: Iterable[Score]) -> dict[str, list[float]]:
+    """Return test set → the one model's main score × 100, of a bitext set from English and to English."""
+    found: dict[str, list[float]] = {}
+    for score in scores:
+        if score.metric in ("accuracy_forward", "accuracy_backward", "spearman"):
+            found.setdefault(f"{score.suite} {score.pair}", []).append(100 * score.value)
+    return found
+
+
+def table(title: str, rows: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> str:
+    """Return a Markdown table of the main scores of some runs of each row; a column for each test set."""
+    columns = list(dict.fromkeys(column for runs in rows.values() for run in runs for column in run))
+    lines = [f"| {title} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name, runs in rows.items():
+        cells = (cell([run[column] for run in runs]) for column in columns)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def peak_bf16(sizes: tuple[int, ...] = (1024, 2048, 4096), repeats: int = 4) -> float:
