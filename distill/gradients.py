@@ -23,7 +23,7 @@ from distill.encode import Features, length_batches, own_features, pad, padded_l
 from distill.errors import RunError
 from distill.mixture import Step
 from distill.objectives import Heads, ObjectiveRows, compared, compared_columns, couples_rows, row_losses, text_batch
-from distill.recipe import Objective
+from distill.recipe.objectives import Objective, TranslationObjective
 from distill.reduction import ProjectedVectors
 from distill.store import Keys, Rows, TokenStore, VectorStore
 
@@ -127,7 +127,7 @@ class Gradients:
         Returns:
             This process's part of the batch's loss, and the number of tokens it encoded.
         """
-        coupled = couples_rows(self.objectives[step.objective])
+        coupled = couples_rows(self.objectives[step.objective], english=step.english)
         loss, tokens = self._coupled(step) if coupled else self._independent(step)
         if self.accelerator.num_processes > 1:
             for parameter in self.heads.parameters():
@@ -189,7 +189,7 @@ class Gradients:
         losses = row_losses(
             step.objective,
             objective,
-            compared(batch, everyone, teacher),
+            compared(batch, everyone, teacher, self._candidates(step)),
             self.heads,
             step=step.number,
             unit_length=self.data.unit_length,
@@ -208,6 +208,15 @@ class Gradients:
                 torch.autograd.backward(found[place_of_part], gradient[torch.from_numpy(part).to(gradient.device)])
             found[place_of_part] = found[place_of_part].detach()
         return loss.detach() / world, tokens
+
+    def _candidates(self, step: Step) -> npt.NDArray[np.float32] | None:
+        """Return teacher vectors of other rows (candidates, dimension), drawn by the step's own; None for none."""
+        objective, targets = self.objectives[step.objective], self.data.train[step.objective].target
+        term = objective.similarity if isinstance(objective, TranslationObjective) else None
+        if targets is None or term is None or not term.candidates:
+            return None
+        drawn = np.random.default_rng(step.rows).integers(len(targets), size=term.candidates)
+        return self.data.vectors.read(np.unique(targets[drawn, 0]))
 
     def _parts(self, lengths: npt.NDArray[np.int32], columns: int) -> list[npt.NDArray[np.int64]]:
         """Return the parts in which texts are encoded: one, if memory is enough for what its backward pass needs."""

@@ -64,6 +64,7 @@ class Compared:
         teacher: the teacher's distinct vectors (targets, dimension), None without a teacher.
         target_place: number of each text's teacher vector (n, columns), None without a teacher.
         value: score or label of each row (n,), None for rows without.
+        candidates: the teacher's vectors of texts of other rows (candidates, dimension); None for none.
     """
 
     vectors: torch.Tensor
@@ -72,6 +73,7 @@ class Compared:
     teacher: torch.Tensor | None = None
     target_place: torch.Tensor | None = None
     value: torch.Tensor | None = None
+    candidates: torch.Tensor | None = None
 
     def column(self, number: int) -> torch.Tensor:
         """Return the student's vectors of one column (n, dimension)."""
@@ -101,15 +103,30 @@ class Compared:
         def first(vectors: torch.Tensor) -> torch.Tensor:
             return functional.normalize(vectors[:, :length].float(), dim=1) if unit_length else vectors[:, :length]
 
-        short = first(self.teacher) if teacher and self.teacher is not None else self.teacher
-        return replace(self, vectors=first(self.vectors), teacher=short)
+        short, others = (
+            first(found) if teacher and found is not None else found for found in (self.teacher, self.candidates)
+        )
+        return replace(self, vectors=first(self.vectors), teacher=short, candidates=others)
 
 
-def compared(batch: TextBatch, vectors: torch.Tensor, teacher: npt.NDArray[np.float32] | None) -> Compared:
-    """Return a batch with the student's vectors (texts, dimension) and the teacher's (targets, dimension)."""
+def compared(
+    batch: TextBatch,
+    vectors: torch.Tensor,
+    teacher: npt.NDArray[np.float32] | None,
+    candidates: npt.NDArray[np.float32] | None = None,
+) -> Compared:
+    """Return a batch with the student's vectors (texts, dimension) and the teacher's (targets, dimension).
+
+    Args:
+        batch: texts and rows.
+        vectors: the student's.
+        teacher: the teacher's; None without one.
+        candidates: the teacher's vectors of texts of other rows (candidates, dimension); None for none.
+    """
 
     def moved(array: npt.NDArray[np.generic] | None) -> torch.Tensor | None:
         return None if array is None else torch.from_numpy(array).to(vectors.device)
 
     place, first = torch.from_numpy(batch.place).to(vectors.device), torch.from_numpy(batch.first).to(vectors.device)
-    return Compared(vectors.float(), place, first, moved(teacher), moved(batch.target_place), moved(batch.value))
+    value, others = moved(batch.value), moved(candidates)
+    return Compared(vectors.float(), place, first, moved(teacher), moved(batch.target_place), value, others)

@@ -14,13 +14,13 @@ from distill.objectives.losses import classification, cosine_distance, cosine_to
 from distill.recipe.objectives import (
     ClassificationObjective,
     ContrastiveObjective,
-    CosineObjective,
     MarginMseObjective,
     MseObjective,
     Objective,
     Scale,
     ScoredObjective,
     SimilarityObjective,
+    TranslationObjective,
     TripletObjective,
 )
 
@@ -28,8 +28,10 @@ NON_ENGLISH, ENGLISH = 1, 0
 """Columns of parallel rows."""
 
 
-def couples_rows(objective: Objective) -> bool:
-    """Return whether a row's loss depends on the other rows of the batch."""
+def couples_rows(objective: Objective, *, english: bool) -> bool:
+    """Return whether a row's loss depends on the other rows of the batch, in a step with or without English."""
+    if isinstance(objective, TranslationObjective):
+        return english and objective.similarity is not None
     if isinstance(objective, ScoredObjective):
         return objective.form == "cosent"
     return isinstance(objective, ContrastiveObjective | SimilarityObjective)
@@ -37,7 +39,7 @@ def couples_rows(objective: Objective) -> bool:
 
 def compared_columns(objective: Objective, *, english: bool) -> tuple[int, ...] | None:
     """Return which columns of the rows are compared in a step, None for all."""
-    if isinstance(objective, MseObjective | CosineObjective):
+    if isinstance(objective, TranslationObjective):
         return (NON_ENGLISH, ENGLISH) if english else (NON_ENGLISH,)
     return None
 
@@ -77,7 +79,7 @@ def _cut(objective: Objective, batch: Compared, length: int, unit_length: bool) 
     """Return a batch with vectors cut to a length, as the loss compares them."""
     # Cosines do not depend on the length; squared errors and heads see vectors as the model gives them.
     by_value = isinstance(objective, MseObjective | MarginMseObjective | ClassificationObjective)
-    distils = isinstance(objective, MseObjective | CosineObjective)
+    distils = isinstance(objective, TranslationObjective)
     cut = batch.cut(length, unit_length=unit_length or not by_value, teacher=distils)
     if isinstance(objective, ClassificationObjective):  # as if the head's weights were cut (MRL-E of the paper)
         return replace(cut, vectors=functional.pad(cut.vectors, (0, batch.vectors.shape[1] - length)))
@@ -88,10 +90,14 @@ def _row_losses(
     name: str, objective: Objective, batch: Compared, heads: Heads, step: int, unit_length: bool
 ) -> torch.Tensor:
     match objective:
-        case MseObjective():
-            return mse(batch, unit_length=unit_length)
-        case CosineObjective():
-            return cosine_distance(batch)
+        case TranslationObjective():
+            squared = isinstance(objective, MseObjective)
+            distance = mse(batch, unit_length=unit_length) if squared else cosine_distance(batch)
+            term, n_columns = objective.similarity, batch.place.shape[1]
+            if term is None or n_columns == 1:  # only the other side is trained
+                return distance
+            sides = (similarity(batch, form="kl", temperature=term.temperature, anchor=side) for side in (0, 1))
+            return distance + term.weight * sum(sides) / 2
         case SimilarityObjective():
             return similarity(batch, form=objective.form, temperature=objective.temperature)
         case ContrastiveObjective():

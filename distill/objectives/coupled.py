@@ -95,27 +95,34 @@ def _size(positive: torch.Tensor, section: FalseNegatives) -> torch.Tensor | flo
     return positive.abs() if section.relative else 1.0
 
 
-def similarity(batch: Compared, *, form: Literal["kl", "mse"], temperature: float) -> torch.Tensor:
-    """Return how far each anchor's cosines with the other texts of the batch are from the teacher's (n,).
+def similarity(batch: Compared, *, form: Literal["kl", "mse"], temperature: float, anchor: int = 0) -> torch.Tensor:
+    """Return how far each anchor's cosines with the other texts are from the teacher's (n,).
 
     kl: Kullback-Leibler divergence of their softmaxes (Fang et al. 2021, equations 3 to 5: their cross-entropy less
     the teacher's entropy). mse: mean squared error (Tung & Mori 2019, equation 4, with cosines).
 
     Args:
-        batch: rows of any kind; anchors are the first column, the others their candidates, or the first itself.
+        batch: rows of any kind; its further candidates are the teacher's for both.
         form: see above.
         temperature: kl only: what cosines are divided by.
+        anchor: column of the anchors; the others have their candidates, or it has where it is the only one.
     """
     unit, teacher = functional.normalize(batch.vectors, dim=1), batch.teacher_of_texts()
     assert batch.teacher is not None
     assert batch.target_place is not None
-    wanted_of = functional.normalize(batch.teacher.float(), dim=1)[batch.target_place[:, 0]]
-    anchors, others = batch.place[:, 0], batch.place[:, 1:] if batch.place.shape[1] > 1 else batch.place
+    wanted_of = functional.normalize(batch.teacher.float(), dim=1)[batch.target_place[:, anchor]]
+    columns = [column for column in range(batch.place.shape[1]) if column != anchor] or [anchor]
+    anchors, others = batch.place[:, anchor], batch.place[:, columns]
     candidates = torch.unique(others[others >= 0])
+    compared, teachers, number = unit[candidates], teacher[candidates], candidates
+    if batch.candidates is not None:
+        further = functional.normalize(batch.candidates.float(), dim=1)
+        compared, teachers = torch.cat([compared, further]), torch.cat([teachers, further])
+        number = functional.pad(candidates, (0, len(further)), value=-1)
 
     def part(rows: torch.Tensor) -> torch.Tensor:
-        own, wanted = unit[anchors[rows]] @ unit[candidates].T, wanted_of[rows] @ teacher[candidates].T
-        itself = anchors[rows, None] == candidates
+        own, wanted = unit[anchors[rows]] @ compared.T, wanted_of[rows] @ teachers.T
+        itself = anchors[rows, None] == number
         if form == "mse":
             squares = (own - wanted).square().masked_fill(itself, 0)
             mean: torch.Tensor = squares.sum(dim=1) / (~itself).sum(dim=1).clamp(min=1)
@@ -124,7 +131,7 @@ def similarity(batch: Compared, *, form: Literal["kl", "mse"], temperature: floa
         divergence: torch.Tensor = functional.kl_div(own, wanted, reduction="none", log_target=True).sum(dim=1)
         return divergence
 
-    return _in_parts(part, len(anchors), len(candidates), anchors.device)
+    return _in_parts(part, len(anchors), len(number), anchors.device)
 
 
 def cosent(batch: Compared, *, scale: float) -> torch.Tensor:

@@ -97,26 +97,47 @@ class ObjectiveSection(Section):
         return self.loss in ("mse", "cosine", "similarity", "margin_mse")
 
 
-class MseObjective(ObjectiveSection):
+class SimilarityTerm(Section):
+    """Both sides of a row told apart from others as the teacher tells the English one (SEED, Fang et al. 2021)."""
+
+    weight: Positive = Field(1.5, description="Factor of this term, beside the distance to the teacher's vectors.")
+    temperature: Positive = Field(0.05, description="What the cosines are divided by before the softmax.")
+    candidates: Annotated[int, Field(ge=0, strict=True)] = Field(
+        512, description="Teacher's vectors of other rows, drawn in each step, beside the texts of the batch."
+    )
+
+
+class TranslationObjective(ObjectiveSection):
+    """What the losses have that put both sides of a parallel row where the teacher puts the English one."""
+
+    rows: ClassVar[tuple[str, ...]] = ("parallel",)
+    english_share: Share = Field(
+        1.0,
+        description="Share of the steps that train the English side too; the other side is trained in all.",
+    )
+    similarity: SimilarityTerm | None = Field(
+        None, description="Tell both sides of the rows apart, in the steps that train both: {weight: 1.5}."
+    )
+
+    @model_validator(mode="after")
+    def _both_sides(self) -> TranslationObjective:
+        if self.similarity and not self.english_share:
+            raise MisfitError(
+                ("similarity",), "no step trains the English side", expected="an english_share above 0, such as 1"
+            )
+        return self
+
+
+class MseObjective(TranslationObjective):
     """Put a sentence and its translation where the teacher puts the English one (Reimers & Gurevych 2020)."""
 
-    rows: ClassVar[tuple[str, ...]] = ("parallel",)
     loss: Literal["mse"] = "mse"
-    english_share: Share = Field(
-        1.0,
-        description="Share of the steps that train the English side too; the other side is trained in all.",
-    )
 
 
-class CosineObjective(ObjectiveSection):
+class CosineObjective(TranslationObjective):
     """Turn a sentence and its translation to where the teacher puts the English one: 1 − cosine."""
 
-    rows: ClassVar[tuple[str, ...]] = ("parallel",)
     loss: Literal["cosine"]
-    english_share: Share = Field(
-        1.0,
-        description="Share of the steps that train the English side too; the other side is trained in all.",
-    )
 
 
 class SimilarityObjective(ObjectiveSection):

@@ -27,13 +27,22 @@ RECIPE = ROOT / "recipes" / "ua-laptop.yaml"
 SUITES = [str(DATA / name) for name in ("bitext/ntrex", "bitext/tatoeba", "sts/sts17", "sts/stsb-dev")]
 
 RATE, LOSS = "training.learning_rate", "objectives.translations"
+TERM = f"{LOSS}.similarity"
 VARIANTS: dict[str, tuple[str, ...]] = {
     "the recipe": (),
     "rows aligned by IBM 1 alone": ("student.alignment.hmm_rounds=0",),
-    "cosine loss": (f"{LOSS}.loss=cosine",),
-    "similarity loss": (f"{LOSS}={{loss: similarity}}",),
-    "MSE, and similarity × 0.1": ("objectives.alike={loss: similarity, weight: 0.1}",),
-    "English in no step": (f"{LOSS}.english_share=0",),
+    "MSE alone": (f"{LOSS}={{loss: mse}}",),
+    "MSE alone, English in a quarter of the steps": (f"{LOSS}={{loss: mse, english_share: 0.25}}",),
+    "MSE alone, English in no step": (f"{LOSS}={{loss: mse, english_share: 0}}",),
+    "cosine in place of MSE": (f"{LOSS}.loss=cosine",),
+    "similarity × 1.5": (f"{TERM}.weight=1.5",),
+    "similarity × 15": (f"{TERM}.weight=15",),
+    "similarity alone": (f"{LOSS}={{loss: similarity}}",),
+    "temperature 0.025": (f"{TERM}.temperature=0.025",),
+    "temperature 0.1": (f"{TERM}.temperature=0.1",),
+    "no further candidates": (f"{TERM}.candidates=0",),
+    "512 further candidates": (f"{TERM}.candidates=512",),
+    "8,192 further candidates": (f"{TERM}.candidates=8192",),
     "English in half of the steps": (f"{LOSS}.english_share=0.5",),
     "embeddings at 1e-3": (f"{RATE}.embeddings=1e-3",),
     "embeddings at 4e-3": (f"{RATE}.embeddings=4e-3",),

@@ -62,6 +62,7 @@ def mixed_sections(tmp_path: Path, tsv_corpus: Path, everyday_rows: list[dict[st
     objectives = {
         "mse": {"loss": "mse", "english_share": 0.5},
         "cosine": {"loss": "cosine", "corpora": "parallel", "matryoshka": [32, 8]},
+        "alike": {"loss": "mse", "english_share": 0.5, "similarity": {}, "weight": 0.5},
         "similarity": {"loss": "similarity", "corpora": ["parallel", "triplets"], "weight": 0.5},
         "contrastive": {**learnable, "false_negatives": {}},
         "scheduled": {"loss": "contrastive", "scale": {"from": 1, "to": 23, "steps": 10}, "corpora": "triplets"},

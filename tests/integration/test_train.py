@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from distill.corpora import SentenceFilter, load_corpora
-from distill.objectives import Heads
+from distill.objectives import Heads, compared
 from distill.optimizer import learning_rate_factor, make_optimizer
 from distill.pipeline import training_data
 from distill.recipe import Recipe, TrainingSection, load_recipe
@@ -29,13 +30,13 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def make_trainer(write_recipe: Callable[..., Path]) -> Iterator[Callable[..., Trainer]]:
-    """Yield a function that makes a trainer; keyword arguments change the recipe's training section."""
+    """Yield a function that makes a trainer; keyword arguments change the recipe's objective and training section."""
     runs: list[RunDirectory] = []
 
-    def make(*, english_share: float = 1.0, **training: Any) -> Trainer:
+    def make(*, objective: dict[str, Any] | None = None, **training: Any) -> Trainer:
         AcceleratorState._reset_state(reset_partial_state=True)
         base = {"batch_size": 16, "max_steps": 6, "learning_rate": 1e-3, "precision": "fp32", "trackers": []}
-        objectives = {"translations": {"loss": "mse", "english_share": english_share}}
+        objectives = {"translations": {"loss": "mse", **(objective or {})}}
         path = write_recipe(training={**base, **training}, objectives=objectives)
         recipe: Recipe = load_recipe(path)
         torch.manual_seed(recipe.seed)
@@ -93,7 +94,7 @@ def test_the_loss_falls_and_equals_the_naive_one_at_first(make_trainer: Callable
 def test_english_is_encoded_only_in_its_share_of_the_steps(make_trainer: Callable[..., Trainer]) -> None:
     tokens = {}
     for share in (0.0, 1.0):
-        trainer = make_trainer(english_share=share)
+        trainer = make_trainer(objective={"english_share": share})
         step = next(trainer.schedule.steps())
         _, rows, tokens[share], _ = trainer.train_step(step)
         assert (step.english, rows) == (share == 1.0, 16)
@@ -101,6 +102,31 @@ def test_english_is_encoded_only_in_its_share_of_the_steps(make_trainer: Callabl
         sides = data.texts[step.rows][:, 0 if step.english else 1 :]
         assert tokens[share] == int(lengths(np.unique(sides)).sum())
     assert tokens[1.0] > tokens[0.0]
+
+
+def test_further_candidates_are_vectors_of_the_teacher_drawn_by_the_step(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+
+    def spy(*given: Any) -> Any:
+        drawn.append(given[3])
+        return compared(*given)
+
+    monkeypatch.setattr("distill.gradients.compared", spy)
+    for _ in range(2):
+        trainer = make_trainer(objective={"similarity": {"candidates": 20}})
+        for step in islice(trainer.schedule.steps(), 2):
+            trainer.train_step(step)
+    assert np.array_equal(drawn[0], drawn[2])
+    assert not np.array_equal(drawn[0], drawn[1])
+    target = trainer.data.train["translations"].target
+    assert target is not None
+    stored = {tuple(vector) for vector in trainer.data.vectors.read(np.unique(target))}
+    assert 10 < len(drawn[0]) <= 20
+    assert {tuple(vector) for vector in drawn[0]} <= stored
+    make_trainer(objective={"similarity": {"candidates": 0}}).train_step(step)
+    assert drawn[-1] is None
 
 
 def test_training_stops_when_the_dev_loss_no_longer_falls(make_trainer: Callable[..., Trainer]) -> None:

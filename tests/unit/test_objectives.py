@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,35 @@ def test_similarity_by_soft_labels_is_the_stock_divergence() -> None:
     assert found.mean() == pytest.approx(expected, abs=1e-5)
     squares = similarity(batch(columns, teacher), form="mse", temperature=0.1)
     assert squares.tolist() == pytest.approx((own - wanted).square().mean(dim=1).tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["mse", "cosine"])
+@pytest.mark.parametrize("n_candidates", [0, 7])
+def test_similarity_beside_a_distance_is_the_stock_divergence_both_ways(loss: str, n_candidates: int) -> None:
+    english, other, teacher = (vectors(5, 8, seed=seed) for seed in range(3))
+    candidates = functional.normalize(vectors(n_candidates, 8, seed=3), dim=1)
+    alone, both = section(loss=loss), section(loss=loss, similarity={"weight": 3, "temperature": 0.1})
+    unit, wanted = [functional.normalize(v, dim=1) for v in (english, other)], functional.normalize(teacher, dim=1)
+    rows = replace(batch([english, other], [teacher, teacher]), candidates=candidates if n_candidates else None)
+    stock = reference.DistillKLDivLoss(None, similarity_fct=lambda query, other: other, temperature=0.1)
+    divergences = [
+        loss_of(
+            stock,
+            unit[side],
+            *(unit[side] @ torch.cat([unit[1 - side], candidates]).T).T,
+            labels=wanted @ torch.cat([wanted, candidates]).T,
+        )
+        / 0.1**2
+        for side in (0, 1)
+    ]
+    distance, found = (
+        row_losses("a", objective, rows, NO_HEADS, step=0, unit_length=True).mean() for objective in (alone, both)
+    )
+    assert found - distance == pytest.approx(3 * sum(divergences) / 2, abs=1e-5)
+    one_side = batch([other], [teacher])
+    assert row_losses("a", both, one_side, NO_HEADS, step=0, unit_length=True).tolist() == pytest.approx(
+        row_losses("a", alone, one_side, NO_HEADS, step=0, unit_length=True).tolist(), abs=0
+    )
 
 
 def test_similarity_of_single_texts_leaves_each_itself_out() -> None:

@@ -296,6 +296,11 @@ def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
             '"model" is missing',
         ),
         ("training.micro_batch_size=99", "--set training.micro_batch_size=99", "found 99"),
+        (
+            "objectives.a={loss: mse, english_share: 0, similarity: {}}",
+            "--set objectives.a={loss: mse, english_share: 0, similarity: {}}",
+            "no step trains the English side",
+        ),
     ],
 )
 def test_a_mistake_in_an_override_names_it(path: Path, override: str, where: str, found: str) -> None:
