@@ -189,7 +189,7 @@ class Gradients:
         losses = row_losses(
             step.objective,
             objective,
-            compared(batch, everyone, teacher, self._candidates(step)),
+            compared(batch, everyone, teacher, self._candidates(step.objective, step.rows)),
             self.heads,
             step=step.number,
             unit_length=self.data.unit_length,
@@ -209,13 +209,16 @@ class Gradients:
             found[place_of_part] = found[place_of_part].detach()
         return loss.detach() / world, tokens
 
-    def _candidates(self, step: Step) -> npt.NDArray[np.float32] | None:
-        """Return teacher vectors of other rows (candidates, dimension), drawn by the step's own; None for none."""
-        objective, targets = self.objectives[step.objective], self.data.train[step.objective].target
+    def _candidates(self, name: str, rows: Rows) -> npt.NDArray[np.float32] | None:
+        """Return teacher vectors of random training rows (at most so many, dimension); None for none.
+
+        The numbers of a batch's rows are the seed: the same batch has the same candidates, on all processes and in dev.
+        """
+        objective, targets = self.objectives[name], self.data.train[name].target
         term = objective.similarity if isinstance(objective, TranslationObjective) else None
         if targets is None or term is None or not term.candidates:
             return None
-        drawn = np.random.default_rng(step.rows).integers(len(targets), size=term.candidates)
+        drawn = np.random.default_rng(rows).integers(len(targets), size=term.candidates)
         return self.data.vectors.read(np.unique(targets[drawn, 0]))
 
     def _parts(self, lengths: npt.NDArray[np.int32], columns: int) -> list[npt.NDArray[np.int64]]:
@@ -263,7 +266,7 @@ class Gradients:
         batch = text_batch(rows_of[name], rows, compared_columns(objective, english=english))
         vectors, tokens = self.encode(batch.texts)
         teacher = None if batch.targets is None else self.data.vectors.read(batch.targets)
-        inputs = compared(batch, vectors, teacher)
+        inputs = compared(batch, vectors, teacher, self._candidates(name, rows) if english else None)
         unit_length = self.data.unit_length
         return row_losses(name, objective, inputs, self.heads, step=step, unit_length=unit_length), tokens
 

@@ -64,7 +64,7 @@ class Compared:
         teacher: the teacher's distinct vectors (targets, dimension), None without a teacher.
         target_place: number of each text's teacher vector (n, columns), None without a teacher.
         value: score or label of each row (n,), None for rows without.
-        candidates: the teacher's vectors of texts of other rows (candidates, dimension); None for none.
+        candidates: the teacher's vectors of random texts (candidates, dimension); None for none.
     """
 
     vectors: torch.Tensor
@@ -121,7 +121,7 @@ def compared(
         batch: texts and rows.
         vectors: the student's.
         teacher: the teacher's; None without one.
-        candidates: the teacher's vectors of texts of other rows (candidates, dimension); None for none.
+        candidates: the teacher's vectors of random texts (candidates, dimension); None for none.
     """
 
     def moved(array: npt.NDArray[np.generic] | None) -> torch.Tensor | None:

@@ -102,10 +102,10 @@ def similarity(batch: Compared, *, form: Literal["kl", "mse"], temperature: floa
     the teacher's entropy). mse: mean squared error (Tung & Mori 2019, equation 4, with cosines).
 
     Args:
-        batch: rows of any kind; its further candidates are the teacher's for both.
+        batch: rows of any kind; teacher and student compare with the same further candidates, if there are any.
         form: see above.
         temperature: kl only: what cosines are divided by.
-        anchor: column of the anchors; the others have their candidates, or it has where it is the only one.
+        anchor: column of the anchors; candidates are the texts of all other columns, or of this one if it is alone.
     """
     unit, teacher = functional.normalize(batch.vectors, dim=1), batch.teacher_of_texts()
     assert batch.teacher is not None

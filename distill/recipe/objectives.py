@@ -98,12 +98,16 @@ class ObjectiveSection(Section):
 
 
 class SimilarityTerm(Section):
-    """Both sides of a row told apart from others as the teacher tells the English one (SEED, Fang et al. 2021)."""
+    """Each side of a row told from other rows as the teacher tells the English one (SEED, Fang et al. 2021)."""
 
-    weight: Positive = Field(1.5, description="Factor of this term, beside the distance to the teacher's vectors.")
+    weight: Positive = Field(
+        1.5,
+        description="Factor of this term; 1.5 is for mse and a teacher whose vectors have length 1.",
+    )
     temperature: Positive = Field(0.05, description="What the cosines are divided by before the softmax.")
     candidates: Annotated[int, Field(ge=0, strict=True)] = Field(
-        512, description="Teacher's vectors of other rows, drawn in each step, beside the texts of the batch."
+        512,
+        description="Number of the teacher's vectors, of random rows in each step, beside the batch.",
     )
 
 
@@ -116,7 +120,8 @@ class TranslationObjective(ObjectiveSection):
         description="Share of the steps that train the English side too; the other side is trained in all.",
     )
     similarity: SimilarityTerm | None = Field(
-        None, description="Tell both sides of the rows apart, in the steps that train both: {weight: 1.5}."
+        None,
+        description="Tell each side of a row from others as the teacher does, in steps that train both: {weight: 1.5}.",
     )
 
     @model_validator(mode="after")

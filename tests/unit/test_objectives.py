@@ -232,6 +232,22 @@ def test_similarity_beside_a_distance_is_the_stock_divergence_both_ways(loss: st
     )
 
 
+def test_matryoshka_cuts_the_further_candidates_too() -> None:
+    english, other, teacher, candidates = (functional.normalize(vectors(5, 8, seed=seed), dim=1) for seed in range(4))
+    rows = replace(batch([english, other], [teacher, teacher]), candidates=candidates)
+    columns, targets, further = (
+        [functional.normalize(v[:, :4], dim=1) for v in group]
+        for group in ([english, other], [teacher] * 2, [candidates])
+    )
+    whole = section(loss="mse", similarity={})
+    expected = row_losses(
+        "a", whole, replace(batch(columns, targets), candidates=further[0]), NO_HEADS, step=0, unit_length=True
+    )
+    cut = section(loss="mse", similarity={}, matryoshka=[4])
+    found = row_losses("a", cut, rows, NO_HEADS, step=0, unit_length=True)
+    assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+
+
 def test_similarity_of_single_texts_leaves_each_itself_out() -> None:
     own, teacher = vectors(5, 8), vectors(5, 8, seed=1)
     cosines = [functional.normalize(v, dim=1) @ functional.normalize(v, dim=1).T for v in (own, teacher)]
