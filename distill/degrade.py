@@ -23,6 +23,7 @@ from distill.encode import EncodeTexts
 from distill.errors import RunError
 from distill.evaluate import Score, evaluate
 from distill.gradients import Encoder
+from distill.interpolation import interpolate
 from distill.progress import progress
 from distill.rundir import RunDirectory
 from distill.scoring import main_scores
@@ -84,6 +85,7 @@ class Degradation:
         checkpoints: steps that a checkpoint was made at.
         weights_from: step that the finished model's weights are from; None if the run is not finished.
         skip: whether the finished model has a skip connection, without which all are scored.
+        interpolation: how far the weights that are scored go from the untrained student's to the trained ones.
     """
 
     losses: list[Course]
@@ -92,12 +94,13 @@ class Degradation:
     checkpoints: tuple[int, ...]
     weights_from: int | None
     skip: bool = False
+    interpolation: float = 1.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
         courses = {"dev": [c.as_dict() for c in self.losses], "scores": [c.as_dict() for c in self.scores]}
         steps = {"scored_steps": self.steps, "checkpoints": self.checkpoints, "weights_from": self.weights_from}
-        return {**steps, "scored_without_skip": self.skip, **courses}
+        return {**steps, "scored_without_skip": self.skip, "interpolation": self.interpolation, **courses}
 
 
 def degrade(path: Path, suites: Sequence[str] = (), pairs: Sequence[str] | None = None) -> Degradation:
@@ -116,7 +119,8 @@ def degrade(path: Path, suites: Sequence[str] = (), pairs: Sequence[str] | None 
     languages = sorted({code for corpus in recipe["corpora"].values() for code in corpus["languages"]} - {"en"})
     wanted = pairs or recipe["evaluation"]["pairs"]
     sets = load_suites(suites or suites_of(path), languages, wanted, options=COMMAND_LINE)
-    models = models_by_step(run, PartialState().device)
+    share = recipe["training"].get("interpolation", 1.0)
+    models = models_by_step(run, PartialState().device, share)
     scores: list[Score] = []
     with progress("scoring", len(models), "models") as update:
         for done, (step, vectors) in enumerate(models.items(), start=1):
@@ -131,6 +135,7 @@ def degrade(path: Path, suites: Sequence[str] = (), pairs: Sequence[str] | None 
         made,
         (run.read_json("scores.json") or {}).get("weights_from"),
         bool(recipe["student"].get("skip")),
+        share,
     )
 
 
@@ -151,17 +156,23 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def models_by_step(run: RunDirectory, device: torch.device) -> dict[int, EncodeTexts]:
+def models_by_step(run: RunDirectory, device: torch.device, interpolation: float = 1.0) -> dict[int, EncodeTexts]:
     """Return step → what gives the vectors of a run's weights at that step: 0, those of checkpoints and the model's.
 
     Skip connections are left out: checkpoints have none.
+
+    Args:
+        run: the run.
+        device: where they are run.
+        interpolation: how far the model's weights are from the untrained ones, and those of checkpoints are to be.
 
     Raises:
         RunError: there are none but the untrained.
     """
     untrained = without_skip(load_student(run.untrained, device))
     loads: dict[int, Callable[[], SentenceTransformer]] = {0: lambda: untrained}
-    loads |= {step: partial(with_checkpoint, untrained, folder) for step, folder in run.intact_checkpoints()}
+    for step, folder in run.intact_checkpoints():
+        loads[step] = partial(with_checkpoint, untrained, folder, interpolation)
     finished = run.read_json("scores.json")
     if finished and run.model.exists():
         loads.setdefault(finished["weights_from"], lambda: without_skip(load_student(run.model, device)))
@@ -170,8 +181,10 @@ def models_by_step(run: RunDirectory, device: torch.device) -> dict[int, EncodeT
     return {step: vectors_by(loads[step], f"{run.path.name} step {step}") for step in sorted(loads)}
 
 
-def with_checkpoint(untrained: SentenceTransformer, checkpoint: Path) -> SentenceTransformer:
-    """Return a copy of a run's untrained student with the weights of a checkpoint.
+def with_checkpoint(
+    untrained: SentenceTransformer, checkpoint: Path, interpolation: float = 1.0
+) -> SentenceTransformer:
+    """Return a copy of a run's untrained student with the weights of a checkpoint, or some way towards them.
 
     Raises:
         RunError: the checkpoint has no such weights.
@@ -184,7 +197,7 @@ def with_checkpoint(untrained: SentenceTransformer, checkpoint: Path) -> Sentenc
     if stored.keys() - own.keys() or any(tensor.data_ptr() not in known for tensor in own.values()):
         raise RunError(str(checkpoint), "has the weights of another model than the untrained student")
     encoder.load_state_dict(stored, strict=False)
-    return encoder.student
+    return interpolate(untrained, encoder.student, interpolation) if interpolation < 1 else encoder.student
 
 
 def loss_courses(events: Sequence[Mapping[str, Any]]) -> list[Course]:
@@ -299,6 +312,10 @@ def remarks(found: Degradation) -> list[str]:
     ]
     if found.weights_from is not None:
         lines.append(f"the finished model has the weights of step {found.weights_from}")
+    if found.interpolation < 1:
+        lines.append(
+            f"all steps are scored {found.interpolation:g} of the way from the untrained student, as is the model"
+        )
     if found.skip:
         lines.append("all steps are scored without the skip connection; the scores of report.md have it")
     if gone := sorted(set(found.checkpoints) - set(found.steps)):

@@ -26,6 +26,7 @@ from distill.encode import best_precision, speed_up
 from distill.errors import DataError, ModelError, RunError
 from distill.evaluate import Score, store_replicates, with_replicates
 from distill.gradients import TrainingData, ZeroVectors
+from distill.interpolation import interpolate
 from distill.models import weights_digest
 from distill.objectives import columns_to_embed, corpora_of, objective_rows, save_heads
 from distill.progress import duration, progress
@@ -135,7 +136,7 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
 
         def score(student: SentenceTransformer, step: int) -> float:
             try:
-                scores = score_student(teacher, with_skip(recipe, student, teacher, corpora), sets)
+                scores = score_student(teacher, as_shipped(recipe, run, student, teacher, corpora), sets)
             finally:
                 if recipe.skip:
                     collect_states(student, on=False)
@@ -318,6 +319,16 @@ def with_skip(
     return add_skip(student, recipe.skip, teacher, corpora) if recipe.skip else student
 
 
+def as_shipped(
+    recipe: Recipe, run: RunDirectory, student: SentenceTransformer, teacher: Teacher, corpora: Sequence[Corpus]
+) -> SentenceTransformer:
+    """Return a student after training: interpolated with the untrained one, then with its skip connection."""
+    share = recipe.training.interpolation
+    if share < 1:
+        student = interpolate(without_skip(load_student(run.untrained, student.device)), student, share)
+    return with_skip(recipe, student, teacher, corpora)
+
+
 def training_data(
     recipe: Recipe,
     teacher: Teacher,
@@ -364,7 +375,7 @@ def finish(
 ) -> Outcome:
     """Score the student, save it with its card, and write the report."""
     command = FOLDERS.sub("", (run.read_json("run.json") or {}).get("command", ""))
-    student = with_skip(recipe, result.student, teacher, corpora)
+    student = as_shipped(recipe, run, result.student, teacher, corpora)
     after = score_student(teacher, student, sets)
     scores = before + after
     sizes = describe(student)
@@ -372,7 +383,7 @@ def finish(
         **size_facts(sizes),
         "training time": f"{duration(result.state.seconds)} on {describe_device(teacher.model.device)}",
         "steps": f"{result.state.step} of {result.n_steps}" + _why_stopped(recipe, result),
-        "weights from step": str(result.step),
+        "weights from step": f"{result.step}{_how_far(recipe)}",
         "command": f"`{command}`",
     }
     temporary = run.temporary("model")
@@ -389,6 +400,12 @@ def finish(
     stored = {"facts": facts, "scores": [score.as_dict() for score in scores]}
     run.write_json("scores.json", {**stored, "dev": dev, "weights_from": result.step})
     return Outcome(run.model, scores, facts, dev, during, result.step, corpora)
+
+
+def _how_far(recipe: Recipe) -> str:
+    """Return how far the model's weights are from the untrained student's, an empty string if they are as trained."""
+    share = recipe.training.interpolation
+    return f" ({share:g} of the way from the untrained student)" if share < 1 else ""
 
 
 def _why_stopped(recipe: Recipe, result: TrainingResult) -> str:

@@ -88,6 +88,8 @@ class Recipe(Section):
             )
         if self.skip:
             self._fits_skip()
+        if training.interpolation < 1:
+            self._keeps_vectors("training", "interpolation")
         for place, language in enumerate(getattr(self.student, "add", None) or ()):
             if language not in self.languages:
                 raise MisfitError(
@@ -156,10 +158,14 @@ class Recipe(Section):
                 expected="an objective with loss: mse or cosine",
                 hint="leave it out",
             )
+        self._keeps_vectors("student", "skip")
+
+    def _keeps_vectors(self, section: str, key: str) -> None:
+        """Raise `MisfitError` if a classifier reads the vectors that a key changes after training."""
         for name, objective in self.objectives.items():
             if objective.loss == "classification":
                 raise MisfitError(
-                    ("student", "skip"),
+                    (section, key),
                     f"it would change the vectors that the classifier of objectives.{name} reads",
                     hint="leave it out",
                 )

@@ -83,6 +83,12 @@ class TrainingSection(Section):
         description="loss: the lowest mean of all sets' dev losses, each times its objective's weight; scores: the "
         "highest mean of all test sets' scores, computed every `evaluation.every` steps.",
     )
+    interpolation: Annotated[float, Field(gt=0, le=1, strict=True)] = Field(
+        1.0,
+        description="How far the model's weights go from the untrained student's (0) to the trained ones (1): between "
+        "them lie models that keep more of the teacher (WiSE-FT); 0.75 to 0.9 for transplants. Dev losses are of the "
+        "trained weights.",
+    )
     early_stopping: EarlyStopping | None = None
     trackers: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], OneOrMore] = Field(
         ("tensorboard",), description="Where the curves go, beside log.jsonl."

@@ -86,7 +86,7 @@ def assert_same_outcome(run: Path, whole: Path) -> None:
         (0.0, [], list(MOMENTS)),
         (
             0.1,
-            ["--set=student.skip=0.4", "--set=evaluation.every=5"],
+            ["--set=student.skip=0.4", "--set=training.interpolation=0.8", "--set=evaluation.every=5"],
             [
                 "before any checkpoint",
                 "a checkpoint is whole but has no name",

@@ -53,7 +53,8 @@ def without_near_ties(minilm: Any, found: BitextSet) -> BitextSet:
         cosines = [near.similarity for near in neighbours(first[rows], second[rows], 2)]
         clear = np.logical_and(*(near[:, 0] - near[:, 1] > NEAR_TIE for near in cosines))
         if clear.all():
-            return replace(found, first=[found.first[i] for i in rows], second=[found.second[i] for i in rows])
+            kept = [tuple(texts[row] for row in rows) for texts in (found.first, found.second)]
+            return replace(found, first=kept[0], second=kept[1])
         rows = rows[clear]
 
 

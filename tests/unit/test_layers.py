@@ -30,7 +30,7 @@ RANKS = [
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
     ["static", "skip"],
-    ["tokens", "student", "gradients", "compare", "mteb_scores", "mining", "corpora_stats"],
+    ["tokens", "student", "gradients", "compare", "mteb_scores", "mining", "corpora_stats", "interpolation"],
     ["report", "corpora_report", "matching"],
     ["train", "card", "scoring", "corpora_page"],
     ["pipeline"],
