@@ -23,7 +23,7 @@ from distill.encode import EncodeTexts
 from distill.errors import RunError
 from distill.evaluate import Score, evaluate
 from distill.gradients import Encoder
-from distill.interpolation import interpolate
+from distill.interpolation import copy_weights, interpolate
 from distill.progress import progress
 from distill.rundir import RunDirectory
 from distill.scoring import main_scores
@@ -196,8 +196,10 @@ def with_checkpoint(
     known = {own[name].data_ptr() for name in stored.keys() & own.keys()}  # tied weights have one name there
     if stored.keys() - own.keys() or any(tensor.data_ptr() not in known for tensor in own.values()):
         raise RunError(str(checkpoint), "has the weights of another model than the untrained student")
+    start = copy_weights(encoder.student)
     encoder.load_state_dict(stored, strict=False)
-    return interpolate(untrained, encoder.student, interpolation) if interpolation < 1 else encoder.student
+    interpolate(encoder.student, start, interpolation)
+    return encoder.student
 
 
 def loss_courses(events: Sequence[Mapping[str, Any]]) -> list[Course]:
@@ -314,7 +316,8 @@ def remarks(found: Degradation) -> list[str]:
         lines.append(f"the finished model has the weights of step {found.weights_from}")
     if found.interpolation < 1:
         lines.append(
-            f"all steps are scored {found.interpolation:g} of the way from the untrained student, as is the model"
+            f"scores, not dev losses, are of weights {found.interpolation:g} of the way from the untrained student's, "
+            "as the finished model's are"
         )
     if found.skip:
         lines.append("all steps are scored without the skip connection; the scores of report.md have it")

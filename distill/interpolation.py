@@ -6,37 +6,44 @@ new language, and makes it forget others. On the straight line between the two l
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
-from distill.errors import ModelError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+Weights = Mapping[str, torch.Tensor]
 
 
-def interpolate(start: SentenceTransformer, trained: SentenceTransformer, share: float) -> SentenceTransformer:
-    """Return a model on the straight line between the weights of two models.
+def copy_weights(model: nn.Module) -> Weights:
+    """Return a copy of a model's weights by name; tied ones once."""
+    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+
+@torch.no_grad()
+def interpolate(model: nn.Module, start: Weights, share: float) -> None:
+    """Move a model's weights back towards those that it started from.
 
     Args:
-        start: the model before training; left as it is.
-        trained: the same model after training; left as it is.
-        share: how far to go, 0 for the weights of `start`, 1 for those of `trained`.
-
-    Raises:
-        ModelError: the two do not have the same weights.
+        model: the model after training.
+        start: its weights before training.
+        share: what is left of the way from there: 0 for the weights of `start`, 1 for the model as it is.
     """
-    model = copy.deepcopy(trained)
-    origins = dict(start.named_parameters())
-    shapes = [{name: tuple(w.shape) for name, w in m.named_parameters()} for m in (start, trained)]
-    if shapes[0] != shapes[1]:
-        names = sorted(name for name, _ in shapes[0].items() ^ shapes[1].items())
-        raise ModelError(
-            "training.interpolation", f"the untrained student differs in {names[0]}", expected="the same weights"
-        )
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            weight.lerp_(origins[name].to(weight), 1 - share)
-    return model
+    if share == 1:
+        return
+    for name, weight in model.named_parameters():
+        weight.lerp_(start[name].to(weight), 1 - share)
+
+
+@contextmanager
+def interpolated(model: nn.Module, start: Weights, share: float) -> Iterator[None]:
+    """Interpolate a model's weights, and give it back its own afterwards; see `interpolate`."""
+    if share == 1:
+        yield
+        return
+    trained = copy_weights(model)
+    interpolate(model, start, share)
+    try:
+        yield
+    finally:
+        interpolate(model, trained, 0)

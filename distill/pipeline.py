@@ -26,7 +26,7 @@ from distill.encode import best_precision, speed_up
 from distill.errors import DataError, ModelError, RunError
 from distill.evaluate import Score, store_replicates, with_replicates
 from distill.gradients import TrainingData, ZeroVectors
-from distill.interpolation import interpolate
+from distill.interpolation import copy_weights, interpolate, interpolated
 from distill.models import weights_digest
 from distill.objectives import columns_to_embed, corpora_of, objective_rows, save_heads
 from distill.progress import duration, progress
@@ -125,18 +125,21 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
     with accelerator.main_process_first():
         run = RunDirectory.open(recipe, mode=mode, command=command, writable=main)
     try:
-        if finished := _finished(run):
+        if finished := _finished(run, recipe.training.interpolation):
             return finished
         ready = prepare(recipe, run, accelerator)
         sets, corpora, teacher, student = ready.sets, ready.corpora, ready.teacher, ready.student
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
         student = without_skip(student)  # it is fitted anew to what the layers have learnt
+        share = recipe.training.interpolation
+        start = copy_weights(student) if share < 1 else {}
         data = training_data(recipe, teacher, teacher.targets, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
 
         def score(student: SentenceTransformer, step: int) -> float:
             try:
-                scores = score_student(teacher, as_shipped(recipe, run, student, teacher, corpora), sets)
+                with interpolated(student, start, share):
+                    scores = score_student(teacher, with_skip(recipe, student, teacher, corpora), sets)
             finally:
                 if recipe.skip:
                     collect_states(student, on=False)
@@ -151,6 +154,7 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
             result = trainer.train()
         accelerator.end_training()
         if main:
+            interpolate(result.student, start, share)
             classes = {name: rows.classes for name, rows in data.train.items() if rows.classes}
             return finish(recipe, run, corpora, teacher, result, before, sets, classes)
         return Outcome(run.model, [], {})
@@ -319,16 +323,6 @@ def with_skip(
     return add_skip(student, recipe.skip, teacher, corpora) if recipe.skip else student
 
 
-def as_shipped(
-    recipe: Recipe, run: RunDirectory, student: SentenceTransformer, teacher: Teacher, corpora: Sequence[Corpus]
-) -> SentenceTransformer:
-    """Return a student after training: interpolated with the untrained one, then with its skip connection."""
-    share = recipe.training.interpolation
-    if share < 1:
-        student = interpolate(without_skip(load_student(run.untrained, student.device)), student, share)
-    return with_skip(recipe, student, teacher, corpora)
-
-
 def training_data(
     recipe: Recipe,
     teacher: Teacher,
@@ -375,7 +369,7 @@ def finish(
 ) -> Outcome:
     """Score the student, save it with its card, and write the report."""
     command = FOLDERS.sub("", (run.read_json("run.json") or {}).get("command", ""))
-    student = as_shipped(recipe, run, result.student, teacher, corpora)
+    student = with_skip(recipe, result.student, teacher, corpora)
     after = score_student(teacher, student, sets)
     scores = before + after
     sizes = describe(student)
@@ -398,7 +392,8 @@ def finish(
     store_replicates(run.path / "scores.npz", scores)
     dev = dev_losses(result.state)
     stored = {"facts": facts, "scores": [score.as_dict() for score in scores]}
-    run.write_json("scores.json", {**stored, "dev": dev, "weights_from": result.step})
+    weights = {"weights_from": result.step, "interpolation": recipe.training.interpolation}
+    run.write_json("scores.json", {**stored, "dev": dev, **weights})
     return Outcome(run.model, scores, facts, dev, during, result.step, corpora)
 
 
@@ -468,10 +463,10 @@ def describe_device(device: torch.device) -> str:
     return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type
 
 
-def _finished(run: RunDirectory) -> Outcome | None:
-    """Return the outcome of a run that was finished before."""
+def _finished(run: RunDirectory, interpolation: float) -> Outcome | None:
+    """Return the outcome of a run that was finished before, with weights as far from the untrained student's."""
     stored = run.read_json("scores.json")
-    if stored is None or not run.model.exists():
+    if stored is None or not run.model.exists() or stored.get("interpolation", 1.0) != interpolation:
         return None
     scores = with_replicates([Score(**score) for score in stored["scores"]], run.path / "scores.npz")
     during = scores_while_training(run)

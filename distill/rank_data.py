@@ -125,7 +125,7 @@ def trials(recipe: Recipe, ready: Ready, steps: int) -> list[Trial]:
     pairs = recipe.evaluation.pairs or tuple(dict.fromkeys(found.pair for found in ready.sets))
     evaluation = recipe.evaluation.model_copy(update={"pairs": pairs, "every": None, "baselines": {}})
     length = {"epochs": steps, "max_steps": steps}
-    same = {"select": "last", "select_by": "loss", "early_stopping": None}
+    same = {"select": "last", "select_by": "loss", "early_stopping": None, "interpolation": 1.0}
     shared = {
         "training": recipe.training.model_copy(update={**length, **same}),
         "evaluation": evaluation,

@@ -90,6 +90,10 @@ class Recipe(Section):
             self._fits_skip()
         if training.interpolation < 1:
             self._keeps_vectors("training", "interpolation")
+            if training.epochs == 0:
+                raise MisfitError(
+                    ("training", "interpolation"), "epochs: 0 trains no weights to go to", hint="leave it out"
+                )
         for place, language in enumerate(getattr(self.student, "add", None) or ()):
             if language not in self.languages:
                 raise MisfitError(
@@ -201,5 +205,8 @@ class Recipe(Section):
         return content
 
     def fingerprint(self) -> str:
-        """Return a hash of `identity`."""
-        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
+        """Return a hash of `identity`, but for what can still be chosen when the training is done."""
+        content = self.identity()
+        if self.training.select_by == "loss":
+            del content["training"]["interpolation"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

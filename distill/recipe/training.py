@@ -87,7 +87,7 @@ class TrainingSection(Section):
         1.0,
         description="How far the model's weights go from the untrained student's (0) to the trained ones (1): between "
         "them lie models that keep more of the teacher (WiSE-FT); 0.75 to 0.9 for transplants. Dev losses are of the "
-        "trained weights.",
+        "trained weights. A finished run is given another share by --resume, without training again.",
     )
     early_stopping: EarlyStopping | None = None
     trackers: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], OneOrMore] = Field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,7 @@ import pytest
 import torch
 
 from distill.degrade import degradation_markdown, degrade, with_checkpoint
-from distill.errors import ModelError, RecipeError
-from distill.interpolation import interpolate
+from distill.errors import RecipeError
 from distill.pipeline import run_recipe
 from distill.recipe import load_recipe
 from distill.rundir import RunDirectory
@@ -45,35 +43,60 @@ def test_a_model_is_some_way_from_the_untrained_student(write_recipe: Callable[.
     torch.testing.assert_close(half_way, {name: (own[name] + of_middle[name]) / 2 for name in own})
 
 
-def test_degrade_scores_all_steps_as_far_from_the_untrained_student(write_recipe: Callable[..., Path]) -> None:
+def test_all_scores_of_a_run_are_as_far_from_the_untrained_student(write_recipe: Callable[..., Path]) -> None:
     training = {**TRAINING, "interpolation": 0.5, "checkpoint_every": 4, "select": "last"}
-    recipe = load_recipe(write_recipe(training=training))
-    run_recipe(recipe)
+    recipe = load_recipe(write_recipe(training=training, evaluation={"suites": ["everyday"], "every": 4}))
+    outcome = run_recipe(recipe)
     path = recipe.runs / recipe.name
     found = degrade(path)
     assert found.steps == (0, 4, 8)
-    assert "all steps are scored 0.5 of the way from the untrained student" in degradation_markdown(found)
+    assert "scores, not dev losses, are of weights 0.5 of the way" in degradation_markdown(found)
     assert found.as_dict()["interpolation"] == 0.5
     reported = [s for s in json.loads((path / "scores.json").read_text())["scores"] if s["model"] == "student"]
     for pair in ("en-uk", "en-da"):
         accuracies = [s["value"] for s in reported if s["pair"] == pair and "accuracy" in s["metric"]]
         (course,) = (c for c in found.scores if c.name[0] == "bitext %" and c.name[2] == pair)
         assert course.values[8] == pytest.approx(sum(accuracies) / len(accuracies), abs=1e-6)
+        while_training = outcome.during["4"][f"everyday {pair} bitext %"]
+        assert while_training == pytest.approx(100 * course.values[4], abs=1e-4)
 
 
-def test_models_with_other_weights_are_refused(tiny_teacher: Path) -> None:
-    start = load_student(tiny_teacher, CPU)
-    other = copy.deepcopy(start)
-    assert other[0].model.config.num_hidden_layers == 2
-    del other[0].model.encoder.layer[1]
-    with pytest.raises(ModelError, match=r"encoder\.layer\.1"):
-        interpolate(start, other, 0.5)
+def test_scores_while_training_leave_the_training_as_it_is(write_recipe: Callable[..., Path]) -> None:
+    training = {**TRAINING, "interpolation": 0.5, "dropout": 0.1}
+    student = {"kind": "transplant", "skip": 0.4}
+    weights = []
+    for name, every in (("often", 2), ("never", None)):
+        evaluation = {"suites": ["everyday"], "pairs": ["en-uk"], "every": every}
+        recipe = load_recipe(write_recipe(name=name, student=student, training=training, evaluation=evaluation))
+        run_recipe(recipe)
+        newest = RunDirectory(recipe.runs / name, writable=False).newest_checkpoint()
+        assert newest is not None
+        weights.append((newest[1] / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_a_finished_run_is_given_another_share_without_training(write_recipe: Callable[..., Path]) -> None:
+    recipes = [load_recipe(write_recipe(training={**TRAINING, "interpolation": share})) for share in (0.5, 1.0)]
+    half, whole = (run_recipe(recipe, mode="resume") for recipe in recipes)
+    run = RunDirectory(whole.model.parent, writable=False)
+    events = run.read_log()
+    assert [event["step"] for event in events if event["event"] == "train"][-1] == 8
+    assert sum(event["event"] == "resume" for event in events) == 1
+    assert (half.facts["weights from step"], whole.facts["weights from step"]) == (
+        "8 (0.5 of the way from the untrained student)",
+        "8",
+    )
+    trained = with_checkpoint(load_student(run.untrained, CPU), run.path / "checkpoints" / "step-00000008")
+    expected = dict(trained[0].named_parameters())
+    torch.testing.assert_close(dict(load_student(run.model, CPU)[0].named_parameters()), expected, rtol=0, atol=0)
+    assert run_recipe(recipes[1], mode="resume").corpora == []  # shown again
 
 
 @pytest.mark.parametrize(
     ("training", "objectives", "message"),
     [
         ({"interpolation": 0.8}, {"topic": {"loss": "classification"}}, "training.interpolation.*classifier"),
+        ({"interpolation": 0.8, "epochs": 0}, {"mse": {"loss": "mse"}}, "training.interpolation.*epochs: 0"),
         ({"interpolation": 0}, {"mse": {"loss": "mse"}}, "training.interpolation"),
         ({"interpolation": 1.5}, {"mse": {"loss": "mse"}}, "training.interpolation"),
     ],

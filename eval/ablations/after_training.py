@@ -1,14 +1,18 @@
-"""What the weight of the skip connection brings, before and after training, as a Markdown table.
+"""What is done after training: how far the weights go from the untrained student's to the trained ones
+(`training.interpolation`), and the weight of the skip connection (`student.skip`), as a Markdown table.
 
-Usage: python eval/ablations/skip.py RECIPE … [--weights 0 0.2 0.4] [--suites FOLDER …] [--set KEY=VALUE …]
+Usage: python eval/ablations/after_training.py RECIPE … [--interpolation 0 0.5 0.75 1] [--skip 0 0.4]
+       [--suites FOLDER …] [--set KEY=VALUE …]
 
-Each recipe was run before: its untrained student and its model are taken from its run directory, and their skip
-connections fitted with each weight. Accuracy (from English / to English) and Spearman correlation in per cent.
+Each recipe was run before: its untrained student and its model are taken from its run directory, and a skip connection
+fitted to each student between them. Accuracy (from English / to English) and Spearman correlation in per cent.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +27,7 @@ from common import main_scores, table
 from distill.corpora import SentenceFilter, load_corpora
 from distill.encode import EncodeTexts, Vectors, encode, speed_up
 from distill.evaluate import Score, evaluate
+from distill.interpolation import copy_weights, interpolate
 from distill.recipe import load_recipe
 from distill.skip import fit_skip, mean_embeddings, without_skip
 from distill.student import load_student
@@ -30,7 +35,6 @@ from distill.teacher import embed, english_columns, load_teacher
 from distill.testsets import TestSet, load_suites, sentences_by_suite
 
 CPU = torch.device("cpu")
-STUDENTS = {"untrained": "before", "model": "after"}
 
 
 def with_weights(
@@ -57,7 +61,8 @@ def main() -> None:
     """Print a table of each recipe."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipes", nargs="+", type=Path)
-    parser.add_argument("--weights", nargs="+", type=float, default=[0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0])
+    parser.add_argument("--interpolation", nargs="+", type=float, default=[0, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
+    parser.add_argument("--skip", nargs="+", type=float, default=[0, 0.4])
     parser.add_argument("--suites", nargs="+", default=[])
     parser.add_argument("--set", dest="overrides", nargs="+", default=[])
     options = parser.parse_args()
@@ -67,14 +72,19 @@ def main() -> None:
         corpora = load_corpora(recipe, SentenceFilter(sentences_by_suite(sets)))
         teacher = load_teacher(recipe.teacher, CPU)
         embed(teacher, corpora, english_columns)
+        run = recipe.runs / recipe.name
+        start = copy_weights(without_skip(load_student(run / "untrained", CPU)))
+        model = without_skip(load_student(run / "model", CPU))
+        made_with = json.loads((run / "scores.json").read_text(encoding="utf-8")).get("interpolation", 1.0)
         rows: dict[str, list[dict[str, list[float]]]] = {}
-        for folder, when in STUDENTS.items():
-            student = without_skip(load_student(recipe.runs / recipe.name / folder, CPU))
+        for share in options.interpolation:
+            student = copy.deepcopy(model)
+            interpolate(student, start, share / made_with)  # on the same line, beyond the model if need be
             speed_up(student)
             matrix = fit_skip(student, teacher, corpora)
-            for weight, scores in with_weights(student, matrix, options.weights, sets).items():
-                rows[f"{when} training, {weight:g}"] = [main_scores(scores)]
-        print(f"\n{table(recipe.name, rows)}")
+            for weight, scores in with_weights(student, matrix, options.skip, sets).items():
+                rows[f"interpolation {share:g}, skip {weight:g}"] = [main_scores(scores)]
+        print(f"\n{table(recipe.name, rows)}", flush=True)
 
 
 if __name__ == "__main__":
