@@ -17,7 +17,7 @@ quickstart: install
 	$(BIN)/distill run recipes/quickstart.yaml --resume
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 slow: install
 	$(BIN)/python -m pytest -m slow
