@@ -377,7 +377,7 @@ def finish(
         **size_facts(sizes),
         "training time": f"{duration(result.state.seconds)} on {describe_device(teacher.model.device)}",
         "steps": f"{result.state.step} of {result.n_steps}" + _why_stopped(recipe, result),
-        "weights from step": f"{result.step}{_how_far(recipe)}",
+        "weights from step": f"{result.step}{_how_far(recipe, result.step)}",
         "command": f"`{command}`",
     }
     temporary = run.temporary("model")
@@ -397,10 +397,10 @@ def finish(
     return Outcome(run.model, scores, facts, dev, during, result.step, corpora)
 
 
-def _how_far(recipe: Recipe) -> str:
+def _how_far(recipe: Recipe, step: int) -> str:
     """Return how far the model's weights are from the untrained student's, an empty string if they are as trained."""
     share = recipe.training.interpolation
-    return f" ({share:g} of the way from the untrained student)" if share < 1 else ""
+    return f" ({share:g} of the way from the untrained student)" if step and share < 1 else ""
 
 
 def _why_stopped(recipe: Recipe, result: TrainingResult) -> str:

@@ -90,10 +90,6 @@ class Recipe(Section):
             self._fits_skip()
         if training.interpolation < 1:
             self._keeps_vectors("training", "interpolation")
-            if training.epochs == 0:
-                raise MisfitError(
-                    ("training", "interpolation"), "epochs: 0 trains no weights to go to", hint="leave it out"
-                )
         for place, language in enumerate(getattr(self.student, "add", None) or ()):
             if language not in self.languages:
                 raise MisfitError(
