@@ -23,7 +23,7 @@ from distill.encode import EncodeTexts
 from distill.errors import RunError
 from distill.evaluate import Score, evaluate
 from distill.gradients import Encoder
-from distill.interpolation import copy_weights, interpolate
+from distill.interpolation import interpolate
 from distill.progress import progress
 from distill.rundir import RunDirectory
 from distill.scoring import main_scores
@@ -196,9 +196,8 @@ def with_checkpoint(
     known = {own[name].data_ptr() for name in stored.keys() & own.keys()}  # tied weights have one name there
     if stored.keys() - own.keys() or any(tensor.data_ptr() not in known for tensor in own.values()):
         raise RunError(str(checkpoint), "has the weights of another model than the untrained student")
-    start = copy_weights(encoder.student)
     encoder.load_state_dict(stored, strict=False)
-    interpolate(encoder.student, start, interpolation)
+    interpolate(encoder.student, dict(untrained.named_parameters()), interpolation)
     return encoder.student
 
 
