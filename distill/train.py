@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from distill.errors import RunError
 from distill.gradients import LOWER, Encoder, Gradients, TrainingData
+from distill.lookup import add_up_in_place
 from distill.matching import layer_matching
 from distill.mixture import Schedule, Step, Stream
 from distill.objectives import Heads, bound_scales, make_heads
@@ -115,6 +116,8 @@ class Trainer:
         self.data, self.run, self.accelerator = data, run, accelerator
         self.schedule = make_schedule(recipe, data, processes=accelerator.num_processes)
         freeze_unused(student)
+        if accelerator.device.type == "cpu" and accelerator.num_processes == 1:
+            add_up_in_place(student)
         self.heads = _heads(recipe, student, data).to(accelerator.device)
         optimizer = make_optimizer(student, section, self.heads)
         self.peaks = [group["lr"] for group in optimizer.param_groups]

@@ -25,7 +25,7 @@ RANKS = [
         "ridge",
     ],
     ["cleaning", "vocabulary"],
-    ["rows", "named_models", "vectors", "reduction", "neighbours", "uncertainty", "launch", "optimizer"],
+    ["rows", "named_models", "vectors", "reduction", "neighbours", "uncertainty", "launch", "optimizer", "lookup"],
     ["corpora"],
     ["testsets", "metrics"],
     ["teacher", "objectives", "mixture", "evaluate", "leakage", "translate"],
