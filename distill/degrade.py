@@ -120,7 +120,8 @@ def degrade(path: Path, suites: Sequence[str] = (), pairs: Sequence[str] | None 
     wanted = pairs or recipe["evaluation"]["pairs"]
     sets = load_suites(suites or suites_of(path), languages, wanted, options=COMMAND_LINE)
     share = recipe["training"].get("interpolation", 1.0)
-    models = models_by_step(run, PartialState().device, share)
+    trusted = any(recipe[section].get("trust_remote_code") for section in ("teacher", "student"))
+    models = models_by_step(run, PartialState().device, share, trust_remote_code=trusted)
     scores: list[Score] = []
     with progress("scoring", len(models), "models") as update:
         for done, (step, vectors) in enumerate(models.items(), start=1):
@@ -156,7 +157,9 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def models_by_step(run: RunDirectory, device: torch.device, interpolation: float = 1.0) -> dict[int, EncodeTexts]:
+def models_by_step(
+    run: RunDirectory, device: torch.device, interpolation: float = 1.0, *, trust_remote_code: bool = False
+) -> dict[int, EncodeTexts]:
     """Return step → what gives the vectors of a run's weights at that step: 0, those of checkpoints and the model's.
 
     Skip connections are left out: checkpoints have none.
@@ -165,19 +168,23 @@ def models_by_step(run: RunDirectory, device: torch.device, interpolation: float
         run: the run.
         device: where they are run.
         interpolation: how far the model's weights are from the untrained ones, and those of checkpoints are to be.
+        trust_remote_code: run Python code that the student's model came with.
 
     Raises:
         RunError: there are none but the untrained.
     """
-    untrained = without_skip(load_student(run.untrained, device))
+    load = partial(load_student, device=device, trust_remote_code=trust_remote_code)
+    untrained = without_skip(load(run.untrained))
     loads: dict[int, Callable[[], SentenceTransformer]] = {0: lambda: untrained}
     for step, folder in run.intact_checkpoints():
         loads[step] = partial(with_checkpoint, untrained, folder, interpolation)
     finished = run.read_json("scores.json")
     if finished and run.model.exists():
-        loads.setdefault(finished["weights_from"], lambda: without_skip(load_student(run.model, device)))
+        loads.setdefault(finished["weights_from"], lambda: without_skip(load(run.model)))
     if len(loads) == 1:
-        raise RunError(str(run.path), "no checkpoint and no model", hint="train it first: distill run")
+        trained = finished is None or bool(finished["weights_from"])
+        found = "no checkpoint and no model" if trained else "the student was not trained"
+        raise RunError(str(run.path), found, hint="train it first: distill run, with training.epochs above 0")
     return {step: vectors_by(loads[step], f"{run.path.name} step {step}") for step in sorted(loads)}
 
 

@@ -30,7 +30,6 @@ from distill.store import Keys, Rows, TokenStore, VectorStore
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from sentence_transformers import SentenceTransformer
-    from transformers import PreTrainedModel
 
 TOKENS_PER_BACKWARD = {"cpu": 8_192, "cuda": 32_768}
 """Tokens whose activations are kept at once: 8,192 take about 2 GB for six layers of 384 dimensions on a CPU."""
@@ -84,7 +83,7 @@ class TrainingData:
         tokens: token ids by row.
         vectors: the teacher's vectors by row.
         unit_length: whether the teacher's vectors have length 1.
-        teacher: the teacher's encoder, if its hidden states are matched.
+        teacher: the teacher, if its hidden states are matched.
     """
 
     train: Mapping[str, ObjectiveRows]
@@ -92,7 +91,7 @@ class TrainingData:
     tokens: TokenStore
     vectors: VectorStore | ProjectedVectors | ZeroVectors
     unit_length: bool
-    teacher: PreTrainedModel | None = None
+    teacher: SentenceTransformer | None = None
 
 
 @dataclass

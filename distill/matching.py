@@ -30,6 +30,7 @@ class LayerMatching:
     Attributes:
         student: the student, a transplant: its first pieces are the teacher's.
         teacher: the teacher's encoder, with all its layers.
+        pieces: number of the teacher's pieces; a word with a letter that the teacher lacks has new ones.
         layers: numbers of the layers that the student keeps, from 0.
         weight: factor of the loss.
         tokens: the student's tokens by row.
@@ -39,6 +40,7 @@ class LayerMatching:
 
     student: SentenceTransformer
     teacher: PreTrainedModel
+    pieces: int
     layers: Sequence[int]
     weight: float
     tokens: TokenStore
@@ -51,9 +53,8 @@ class LayerMatching:
         total = torch.zeros((), device=device)
         if not step.english or step.objective not in self.texts:
             return total
-        pieces = len(self.teacher.get_input_embeddings().weight)
         found = self.tokens.read(np.unique(self.texts[step.objective][step.rows]))
-        ids = [row for row in found if row.max() < pieces]  # a word with a letter that the teacher lacks has new pieces
+        ids = [row for row in found if row.max() < self.pieces]
         lengths = np.fromiter((len(row) for row in ids), np.int32, len(ids))
         for rows in length_batches(lengths, token_budget(TOKENS_PER_CHUNK, device)):
             inputs = {name: tensor.to(device) for name, tensor in pad([ids[row] for row in rows], 0).items()}
@@ -87,8 +88,9 @@ def layer_matching(
         for name, objective in recipe.objectives.items()
         if hasattr(objective, "english_share")
     }
-    layers = section.of(data.teacher.config.num_hidden_layers)
-    return LayerMatching(student, data.teacher, layers, section.match, data.tokens, texts, accelerator)
+    encoder, pieces = data.teacher[0].model, len(data.teacher.tokenizer)
+    layers = section.of(encoder.config.num_hidden_layers)
+    return LayerMatching(student, encoder, pieces, layers, section.match, data.tokens, texts, accelerator)
 
 
 def hidden_state_loss(

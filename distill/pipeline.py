@@ -125,13 +125,15 @@ def run_recipe(recipe: Recipe, *, mode: Mode = "new", command: str = "") -> Outc
     with accelerator.main_process_first():
         run = RunDirectory.open(recipe, mode=mode, command=command, writable=main)
     try:
-        if finished := _finished(run, recipe.training.interpolation):
+        if finished := _finished(run, recipe):
             return finished
         ready = prepare(recipe, run, accelerator)
         sets, corpora, teacher, student = ready.sets, ready.corpora, ready.teacher, ready.student
         before = score_before(teacher, student, recipe.evaluation.baselines, sets, run, accelerator)
         student = without_skip(student)  # it is fitted anew to what the layers have learnt
         share = recipe.training.interpolation
+        if share < 1 and recipe.student.kind == "pretrained":
+            log.warning("training.interpolation: a pretrained student is nowhere near the teacher before training")
         start = copy_weights(student) if share < 1 else {}
         data = training_data(recipe, teacher, teacher.targets, student, corpora, accelerator)
         set_seed(recipe.seed, device_specific=True)  # dropout must not depend on what was built and what was stored
@@ -311,7 +313,7 @@ def untrained_student(
         save_student(student, temporary)
         run.publish(temporary, run.untrained)
     accelerator.wait_for_everyone()
-    student = load_student(run.untrained, accelerator.device)
+    student = load_student(run.untrained, accelerator.device, trust_remote_code=recipe.trust_remote_code)
     speed_up(student)
     return student
 
@@ -353,8 +355,8 @@ def training_data(
     for corpus in corpora:
         if not any(corpora_of(objective, [corpus]) for objective in recipe.objectives.values()):
             log.warning("%s: no objective takes its %d rows of %s", corpus.label, len(corpus.train), corpus.kind)
-    encoder = teacher.model[0].model if recipe.matches_layers else None
-    return TrainingData(train, dev, tokens, vectors, teacher.unit_length, encoder)
+    matched = teacher.model if recipe.matches_layers else None
+    return TrainingData(train, dev, tokens, vectors, teacher.unit_length, matched)
 
 
 def finish(
@@ -385,6 +387,7 @@ def finish(
     save_heads(result.heads, recipe.objectives, classes, temporary)
     card = model_card(recipe, corpora, scores, columns(scores), sizes, facts, recipe_yaml(recipe), classes)
     (temporary / "README.md").write_text(card, encoding="utf-8")
+    (run.path / "scores.json").unlink(missing_ok=True)  # of the same run with another interpolation
     run.publish(temporary, run.model)
     run.log("scores", step=result.step, scores=[score.as_dict() for score in after])
     during = scores_while_training(run)
@@ -463,10 +466,23 @@ def describe_device(device: torch.device) -> str:
     return f"{torch.get_num_threads()} CPU threads" if device.type == "cpu" else device.type
 
 
-def _finished(run: RunDirectory, interpolation: float) -> Outcome | None:
-    """Return the outcome of a run that was finished before, with weights as far from the untrained student's."""
-    stored = run.read_json("scores.json")
-    if stored is None or not run.model.exists() or stored.get("interpolation", 1.0) != interpolation:
+def _finished(run: RunDirectory, recipe: Recipe) -> Outcome | None:
+    """Return the outcome of a run that was finished before; None if there is none, or with another interpolation.
+
+    Raises:
+        RunError: the trained weights, which another interpolation is of, are not there any more.
+    """
+    stored, interpolation = run.read_json("scores.json"), recipe.training.interpolation
+    if stored is None or not run.model.exists():
+        return None
+    if (found := stored.get("interpolation", 1.0)) != interpolation:
+        if stored["weights_from"] and not run.checkpoints():
+            raise RunError(
+                "training.interpolation",
+                f"the finished run in {run.path} has {found:g}, and no checkpoints to make a model with "
+                f"{interpolation:g} of",
+                hint=f"leave it at {found:g}, or train again with --fresh",
+            )
         return None
     scores = with_replicates([Score(**score) for score in stored["scores"]], run.path / "scores.npz")
     during = scores_while_training(run)

@@ -213,7 +213,8 @@ def transplant(
 
 def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) -> SentenceTransformer:
     """Return the student that is to learn more languages."""
-    student = load_model("student", name, revision=section.revision)
+    trusted = teacher.section.trust_remote_code
+    student = load_model("student", name, revision=section.revision, trust_remote_code=trusted)
     student = _layers_of(student, name)
     own = student.get_embedding_dimension()
     if own != teacher.dimension:
@@ -398,9 +399,9 @@ def save_student(model: SentenceTransformer, folder: Path) -> None:
     model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
 
 
-def load_student(folder: Path, device: torch.device) -> SentenceTransformer:
-    """Return a student saved before."""
-    return load_model("student", str(folder), device=str(device))
+def load_student(folder: Path, device: torch.device, *, trust_remote_code: bool = False) -> SentenceTransformer:
+    """Return a student saved before; Python code that its model came with is run only if it is trusted."""
+    return load_model("student", str(folder), device=str(device), trust_remote_code=trust_remote_code)
 
 
 def remember_sizes(model: SentenceTransformer) -> None:

@@ -7,6 +7,7 @@ Devices, mixed precision, several processes and trackers come from accelerate; t
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from distill.student import set_dropout
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger("distill")
 
 EVALUATIONS_PER_RUN = 5
 CHECKPOINTS_PER_RUN = 10
@@ -361,6 +364,13 @@ def _heads(recipe: Recipe, student: SentenceTransformer, data: TrainingData) -> 
                 f"objectives.{name}.matryoshka",
                 f"found {longest}",
                 expected=f"at most {dimension}, the length of the student's vectors",
+            )
+        if objective.matryoshka and longest < dimension:
+            log.warning(
+                "objectives.%s.matryoshka: no loss is of all %d dimensions: those after %d are not trained",
+                name,
+                dimension,
+                longest,
             )
     classes = {name: rows.classes for name, rows in data.train.items()}
     return make_heads(recipe.objectives, classes, dimension, recipe.seed)

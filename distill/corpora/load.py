@@ -211,6 +211,9 @@ def _draft(
     )
     for rule in parts[0].flags:
         draft.drop_by(rule, np.concatenate([part.flags[rule] for part in parts]))
+    lacking = _lacking(corpus, [column for column in corpus.columns if not column.startswith("negative")])
+    if lacking[np.concatenate([corpus.train, corpus.dev])].any():  # where cleaning keeps them
+        draft.drop("without a text", lacking)
     exact, near = np.concatenate([part.exact for part in known]), np.concatenate([part.near for part in known])
     corpus.overlap = _overlap(exact, near, held_out)
     draft.drop("in a test set", np.any(exact, axis=1))
@@ -249,10 +252,17 @@ def _split(draft: Draft, most: int) -> list[Corpus]:
     return _split_off_pairs(corpus) if corpus.kind == "triplets" else [corpus]
 
 
+def _lacking(corpus: Corpus, columns: Sequence[str], *, all_of_them: bool = False) -> Flags:
+    """Return which rows have an empty text in one of some columns, or in all of them (n,)."""
+    (nothing,) = text_keys([""])
+    flags = [(corpus.keys[column] == nothing).all(axis=1) for column in columns]
+    found: Flags = np.all(flags, axis=0) if all_of_them else np.any(flags, axis=0)
+    return found
+
+
 def _split_off_pairs(corpus: Corpus) -> list[Corpus]:
     """Return the triplets of a corpus and, as a corpus of pairs, its rows without any negative."""
-    (nothing,) = text_keys([""])
-    lacking = np.all([(corpus.keys[column] == nothing).all(axis=1) for column in corpus.columns[2:]], axis=0)
+    lacking = _lacking(corpus, corpus.columns[2:], all_of_them=True)
     pairs = replace(
         corpus,
         kind="pairs",

@@ -97,6 +97,17 @@ class ObjectiveSection(Section):
         return self.loss in ("mse", "cosine", "similarity", "margin_mse")
 
 
+def _only_for(section: SimilarityObjective | ScoredObjective, form: str, key: str) -> None:
+    """Check that a key that only one form of a loss reads is not set for another.
+
+    Raises:
+        MisfitError: it is.
+    """
+    value = getattr(section, key)
+    if section.form != form and value != type(section).model_fields[key].default:
+        raise MisfitError((key,), f"found {value:g}, which form: {section.form} does not read", hint="leave it out")
+
+
 class SimilarityTerm(Section):
     """Each side of a row told from other rows as the teacher tells the English one (SEED, Fang et al. 2021)."""
 
@@ -156,6 +167,11 @@ class SimilarityObjective(ObjectiveSection):
     form: Literal["kl", "mse"] = Field("kl", description="Divergence of the softmax, or squared error of cosines.")
     temperature: Positive = Field(0.05, description="kl only: what the cosines are divided by before the softmax.")
 
+    @model_validator(mode="after")
+    def _read(self) -> SimilarityObjective:
+        _only_for(self, "kl", "temperature")
+        return self
+
 
 class ContrastiveObjective(ObjectiveSection):
     """Tell a row's positive from the other texts of the batch (InfoNCE; Henderson et al. 2017)."""
@@ -205,6 +221,7 @@ class ScoredObjective(ObjectiveSection):
 
     @model_validator(mode="after")
     def _range(self) -> ScoredObjective:
+        _only_for(self, "cosent", "scale")
         if self.score_range and self.score_range[0] >= self.score_range[1]:
             raise MisfitError(("score_range",), f"found {list(self.score_range)}", expected="[lowest, highest]")
         return self

@@ -20,6 +20,9 @@ from distill.recipe.training import TrainingSection
 from distill.recipe.values import Count, MisfitError, is_path
 from distill.recipe.weights import weights_of_corpora
 
+TRANSPLANT_RATES = {"body": 3e-4, "embeddings": 2e-3}
+"""Peak learning rates of a transplant if its recipe names none."""
+
 
 class Recipe(Section):
     """Everything about one run."""
@@ -46,6 +49,16 @@ class Recipe(Section):
     mixture: MixtureSection = MixtureSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates_of_a_transplant(cls, data: Any) -> Any:
+        """Fill in the learning rates of a transplant: its new rows have far to go, its layers little to lose."""
+        sections = data if isinstance(data, dict) else {}
+        student, training = sections.get("student"), sections.get("training", {})
+        if isinstance(student, dict) and student.get("kind") == "transplant" and isinstance(training, dict):
+            return {**data, "training": {"learning_rate": TRANSPLANT_RATES, **training}}
+        return data
 
     @model_validator(mode="after")
     def _objectives_fit_corpora(self) -> Recipe:
@@ -101,10 +114,9 @@ class Recipe(Section):
                 "no objective trains the English side",
                 expected="one of loss: mse or cosine with an english_share above 0",
             )
-        if training.gradient_checkpointing and self.student.kind == "static":
-            raise MisfitError(
-                ("training", "gradient_checkpointing"), "a static student has no layers", hint="leave it out"
-            )
+        for key in ("gradient_checkpointing", "dropout"):
+            if getattr(training, key) and self.student.kind == "static":
+                raise MisfitError(("training", key), "a static student has no layers", hint="leave it out")
         if training.pad_to and training.pad_to[-1] < self.student.max_tokens:
             raise MisfitError(
                 ("training", "pad_to"),
@@ -144,6 +156,11 @@ class Recipe(Section):
     def skip(self) -> float | None:
         """Weight of the student's skip connection, None if it has none."""
         return None if self.student.kind == "static" else self.student.skip
+
+    @property
+    def trust_remote_code(self) -> bool:
+        """Whether Python code is run that comes with the model that the student is made from."""
+        return self.teacher.trust_remote_code or getattr(self.student, "trust_remote_code", False)
 
     def _fits_skip(self) -> None:
         """Raise `MisfitError` if a skip connection cannot be fitted, or would harm what is trained."""

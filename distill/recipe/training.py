@@ -59,7 +59,9 @@ class TrainingSection(Section):
         "few shapes; to the longest of a few inputs if absent.",
     )
     learning_rate: Annotated[LearningRate, OneNumber] = Field(
-        LearningRate(body=2e-5, embeddings=2e-5), description="One number, or {body: …, embeddings: …, heads: …}."
+        LearningRate(body=2e-5, embeddings=2e-5),
+        description="One number, or {body: …, embeddings: …, heads: …}; if absent 2e-5, for a transplant {body: 3e-4, "
+        "embeddings: 2e-3}.",
     )
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="Decay after the warm-up.")
     warmup: Share = Field(0.06, description="Share of the steps in which the learning rate rises from 0.")
@@ -87,7 +89,7 @@ class TrainingSection(Section):
         1.0,
         description="How far the model's weights go from the untrained student's (0) to the trained ones (1): between "
         "them lie models that keep more of the teacher (WiSE-FT); 0.75 to 0.9 for transplants. Dev losses are of the "
-        "trained weights. A finished run is given another share by --resume, without training again.",
+        "trained weights. A finished run that has its checkpoints is given another share by --resume.",
     )
     early_stopping: EarlyStopping | None = None
     trackers: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], OneOrMore] = Field(

@@ -12,6 +12,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from command import CommandServer
+from sentence_transformers import SentenceTransformer
 
 from distill.corpora import SentenceFilter, load_corpora
 from distill.matching import LayerMatching, layer_matching
@@ -29,7 +30,12 @@ STUDENT = {"kind": "transplant", "vocabulary": {"size": 800}, "max_tokens": 32, 
 @pytest.fixture
 def matching(write_recipe: Callable[..., Path]) -> LayerMatching:
     """The layer matching of a run whose student keeps the second of two layers."""
-    recipe = load_recipe(write_recipe(student=STUDENT))
+    return make_matching(write_recipe(student=STUDENT))
+
+
+def make_matching(path: Path) -> LayerMatching:
+    """Return the layer matching of a recipe."""
+    recipe = load_recipe(path)
     accelerator = Accelerator(cpu=True)
     teacher, corpora = load_teacher(recipe.teacher, CPU), load_corpora(recipe, SentenceFilter())
     embed_corpora(teacher, recipe, corpora, accelerator)
@@ -56,6 +62,29 @@ def test_the_kept_layer_is_compared_with_the_layer_it_was(matching: LayerMatchin
     gradients = {name: p.grad for name, p in matching.student.named_parameters() if p.grad is not None}
     assert any("layer.0" in name and gradient.abs().sum() > 0 for name, gradient in gradients.items())
     assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+def test_rows_that_the_teacher_has_beyond_its_pieces_are_no_pieces(
+    write_recipe: Callable[..., Path], tmp_path: Path, tiny_teacher: Path
+) -> None:
+    spare = SentenceTransformer(str(tiny_teacher), device="cpu")
+    pieces = len(spare.tokenizer)
+    spare[0].model.resize_token_embeddings(pieces + 64)
+    spare.save_pretrained(str(tmp_path / "spare"))
+    rows = ["english\tnon_english", "Åse på øen sover.\tÅse sover på øen.", "A dog sleeps.\tEn hund sover."] * 20
+    (tmp_path / "rows.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    corpora = {"own": {"files": str(tmp_path / "rows.tsv"), "languages": ["da"], "dev_rows": 0}}
+    own = {"corpora": corpora, "cleaning": "off", "teacher": {"model": str(tmp_path / "spare")}}
+    matching = make_matching(write_recipe(student=STUDENT, **own))
+    texts = np.unique(matching.texts["mse"])
+    longest = [int(row.max()) for row in matching.tokens.read(texts)]
+    assert any(pieces <= number < pieces + 64 for number in longest)
+    seen: list[int] = []
+    matching.teacher.register_forward_pre_hook(
+        lambda _, __, given: seen.append(int(given["input_ids"].max())), with_kwargs=True
+    )
+    matching.backward(Step(0, 0, "mse", np.arange(len(matching.texts["mse"])), english=True))
+    assert max(seen) < pieces
 
 
 def test_steps_that_do_not_train_english_match_nothing(matching: LayerMatching) -> None:

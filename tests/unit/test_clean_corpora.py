@@ -163,6 +163,18 @@ def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
+@pytest.mark.parametrize("cleaning", ["off", {"empty": False}])
+def test_a_row_without_a_text_is_never_used(tmp_path: Path, cleaning: Any) -> None:
+    rows = [("", "Пес спить."), *GOOD, ("A dog sleeps.", "")]
+    corpora = {"a": {"files": "a.jsonl", "languages": ["uk"], "dev_rows": 0}}
+    lines = (json.dumps({"english": english, "non_english": other}) for english, other in rows)
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    (corpus,) = load_sections(tmp_path, corpora, cleaning=cleaning)
+    assert rows_of(corpus) == GOOD
+    assert corpus.counts["read"] - corpus.counts["train"] == 2
+    assert corpus.counts.get("without a text", 0) == (2 if cleaning == "off" else 0)
+
+
 def test_triplets_without_a_negative_become_pairs(tmp_path: Path) -> None:
     rows = [
         {"a": f"Spørsmål nummer {n}?", "p": f"Svar nummer {n}.", "n": f"Annet {n}." if n % 3 else None}

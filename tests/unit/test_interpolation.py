@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 import torch
 
 from distill.degrade import degradation_markdown, degrade, with_checkpoint
-from distill.errors import RecipeError
+from distill.errors import RecipeError, RunError
 from distill.pipeline import run_recipe
-from distill.recipe import load_recipe
+from distill.recipe import Recipe, load_recipe
 from distill.rundir import RunDirectory
 from distill.skip import without_skip
 from distill.student import load_student
@@ -121,3 +122,44 @@ def test_recipes_in_which_it_would_do_harm_are_refused(
     corpora = {"rows": labels} if "topic" in objectives else {"uk": {"folder": str(tmp_path), "languages": ["uk"]}}
     with pytest.raises(RecipeError, match=f"(?s){message}"):
         load_recipe(write_recipe(training=training, corpora=corpora, objectives=objectives))
+
+
+def test_a_model_is_never_beside_the_scores_of_another(
+    write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recipe(share: float) -> Recipe:
+        training = {**TRAINING, "interpolation": share, "checkpoint_every": 4, "select": "last"}
+        return load_recipe(write_recipe(training=training, evaluation={"suites": []}))
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    folder = run_recipe(recipe(0.5)).model
+    half_way = dict(load_student(folder, CPU)[0].named_parameters())
+    with monkeypatch.context() as patched:
+        patched.setattr("distill.pipeline.store_replicates", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_recipe(recipe(0.25), mode="resume")
+    run_recipe(recipe(0.5), mode="resume")
+    torch.testing.assert_close(dict(load_student(folder, CPU)[0].named_parameters()), half_way, rtol=0, atol=1e-7)
+
+
+def test_another_share_needs_the_trained_weights(write_recipe: Callable[..., Path]) -> None:
+    def recipe(share: float) -> Recipe:
+        training = {**TRAINING, "max_steps": 2, "interpolation": share}
+        return load_recipe(write_recipe(training=training, evaluation={"suites": []}))
+
+    path = run_recipe(recipe(0.5)).model.parent
+    shutil.rmtree(path / "checkpoints")
+    log = (path / "log.jsonl").read_bytes()
+    with pytest.raises(RunError, match=r"has 0\.5, and no checkpoints .* with 0\.25"):
+        run_recipe(recipe(0.25), mode="resume")
+    assert (path / "log.jsonl").read_bytes().startswith(log)
+    assert run_recipe(recipe(0.5), mode="resume").corpora == []  # shown again
+
+
+def test_a_run_without_steps_cannot_forget(write_recipe: Callable[..., Path]) -> None:
+    training = {"epochs": 0, "precision": "fp32", "trackers": []}
+    outcome = run_recipe(load_recipe(write_recipe(training=training, evaluation={"suites": []})))
+    with pytest.raises(RunError, match="the student was not trained"):
+        degrade(outcome.model.parent)

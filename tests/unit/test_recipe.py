@@ -156,6 +156,18 @@ def changed(old: str, new: str) -> str:
         ("bundled: everyday", "bundled: everyday\n    where: {a: b}", "10: corpora.small.where", "not from the Hub"),
         ("bundled: everyday", f"hub: a/b\n    {SAME}", "10: corpora.small.columns.non_english", "'a' for english too"),
         ("epochs: 1", "micro_batch_size: 32", "14: training.micro_batch_size", "found 32 … training.batch_size, 16"),
+        (
+            "name: small",
+            "name: small\nobjectives: {a: {loss: similarity, form: mse, temperature: 0.1}}",
+            "2: objectives.a.temperature",
+            "found 0.1, which form: mse does not read … leave it out",
+        ),
+        (
+            "name: small",
+            "name: small\nobjectives: {a: {loss: similarity}, b: {loss: scored, form: cosine, scale: 10}}",
+            "2: objectives.b.scale",
+            "found 10, which form: cosine does not read … leave it out",
+        ),
         ("evaluation:", "  trackers: [mlflow]\nevaluation:", "16: training.trackers.0", "not installed … pip install"),
         (
             "[everyday]",
@@ -338,6 +350,33 @@ def test_overrides_change_nested_keys_lists_and_whole_sections(path: Path) -> No
     assert recipe.training.early_stopping
     assert recipe.training.early_stopping.patience == 3
     assert recipe.license == "no"
+
+
+@pytest.mark.parametrize("key", ["dropout: 0.1", "gradient_checkpointing: true"])
+def test_a_static_student_has_no_layers(path: Path, key: str) -> None:
+    text = changed("  kind: transplant\n  vocabulary: {size: 800}", "  kind: static").replace("epochs: 1", key)
+    error = error_of(path, text)
+    assert error.where.endswith(f":13: training.{key.split(':')[0]}")
+    assert error.found == "a static student has no layers"
+
+
+@pytest.mark.parametrize(
+    ("student", "rates"),
+    [
+        ("{kind: transplant}", LearningRate(body=3e-4, embeddings=2e-3)),
+        ("{kind: pretrained, model: a/b}", LearningRate(body=2e-5, embeddings=2e-5)),
+        ("{kind: static}", LearningRate(body=2e-5, embeddings=2e-5)),
+    ],
+)
+def test_what_a_transplant_learns_with_is_not_what_a_pretrained_student_does(
+    path: Path, student: str, rates: LearningRate
+) -> None:
+    corpora = "{everyday: {bundled: everyday, languages: [uk]}}"
+    path.write_text(f"name: a\nteacher: {{model: a/b}}\nstudent: {student}\ncorpora: {corpora}\n")
+    assert load_recipe(path).training.learning_rate == rates
+    assert load_recipe(path, ["training.epochs=2"]).training.learning_rate == rates
+    given = load_recipe(path, ["training.learning_rate=1e-4"]).training.learning_rate
+    assert given == LearningRate(body=1e-4, embeddings=1e-4)
 
 
 @pytest.mark.parametrize("rate", ["5e-5", "5E-5", "0.00005", "5.0e-5"])

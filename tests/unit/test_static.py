@@ -141,9 +141,14 @@ def test_the_direction_that_all_sentences_share_is_taken_out(parts: Callable[...
 
 
 def test_where_no_vectors_are_stored_it_is_the_start(parts: Callable[..., Parts]) -> None:
-    student = build(parts(stored=False))
-    assert np.isfinite(rows_of(student)).all()
-    assert student.encode(TEXTS).shape == (4, 32)
+    recipe, teacher, corpora = parts(stored=False)
+    student = build((recipe, teacher, corpora))
+    assert isinstance(recipe.student, StaticStudent)
+    sides = count_pieces(corpora, teacher, student.tokenizer)
+    vectors = piece_vectors(recipe.student.alignment, teacher, student.tokenizer, sides)
+    start = static.weigh(vectors, sides, recipe.student.fit.sif)
+    assert np.abs(start).max() > 0.01
+    assert rows_of(student) == pytest.approx(start, abs=1e-6)
 
 
 def test_corpora_without_english_are_refused(parts: Callable[..., Parts]) -> None:
