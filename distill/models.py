@@ -36,8 +36,9 @@ def load_model(
     sha256: str | None = None,
     trust_remote_code: bool = False,
     device: str = "cpu",
+    as_stored: bool = False,
 ) -> SentenceTransformer:
-    """Return a sentence-transformers model in float32.
+    """Return a sentence-transformers model in float32, unless it is to stay as it is stored.
 
     Weights are read from safetensors only.
 
@@ -49,6 +50,7 @@ def load_model(
         sha256: checksum that `model.safetensors` must have.
         trust_remote_code: run Python code that comes with the model.
         device: where to put it.
+        as_stored: the encoder has the number format of its files, such as float16, instead of float32.
 
     Raises:
         ModelError: there is no such model, it cannot be read, is incomplete, or has other weights than expected.
@@ -66,11 +68,17 @@ def load_model(
             revision=revision if source == name else None,
             device=device,
             trust_remote_code=trust_remote_code,
-            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+            model_kwargs={"use_safetensors": True, "dtype": "auto" if as_stored else torch.float32},
         )
     except Exception as error:
         raise model_error(where, source, error) from error
+    stored = next((parameter.dtype for parameter in model.parameters()), torch.float32)
+    half = as_stored and stored != torch.float32
+    if half:
+        model.float()  # half precision may overflow on what it is checked with
     _check_complete(f"{where}: {source}", model)
+    if half:
+        model[0].to(stored)
     log.info("%s: %s", where, source)
     return model
 

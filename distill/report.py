@@ -51,8 +51,8 @@ LEGENDS = {
 }
 LONGEST_MODEL = 15
 
-FLOAT_MEGABYTES = 4e-6
-"""Size of a number in float32."""
+BYTES_PER_FLOAT = 4
+"""Of a number in float32, as models have where nothing else is noted."""
 
 DevLosses = Mapping[str, Mapping[str, float]]
 """Step → set → dev loss."""
@@ -280,13 +280,14 @@ def size_facts(sizes: Mapping[str, Any]) -> dict[str, str]:
     """
     before = sizes["before"] or sizes
 
-    def both(name: str, form: str, per_unit: float = 1) -> str:
-        values = [form.format(found[name] * per_unit) for found in (before, sizes)]
-        return " → ".join(dict.fromkeys(values))
+    def both(name: str, form: str) -> str:
+        return " → ".join(dict.fromkeys(form.format(found[name]) for found in (before, sizes)))
+
+    megabytes = [found.get("bytes", found["parameters"] * BYTES_PER_FLOAT) / 1e6 for found in (before, sizes)]
 
     return {
         "vocabulary": f"{both('vocabulary', '{:,}')} pieces",
         **({"layers": both("layers", "{}")} if sizes["layers"] else {}),
         "parameters": f"{both('parameters', '{:,}')} ({sizes['embedding_parameters']:,} of them token embeddings)",
-        "size": f"{both('parameters', '{:,.0f}', FLOAT_MEGABYTES)} MB",
+        "size": " → ".join(dict.fromkeys(f"{size:,.0f}" for size in megabytes)) + " MB",
     }

@@ -29,8 +29,8 @@ from distill.skip import without_skip
 from distill.spread import spread, spread_over
 from distill.static import assemble, static_student
 from distill.teacher import Teacher, english_columns
-from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, trim_vocabulary, with_backend
-from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings
+from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, renumber_config, trim_vocabulary, with_backend
+from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings, unknown_share
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -42,6 +42,12 @@ MAX_VOCABULARY_ROWS = 500_000
 """Most rows of a corpus that a vocabulary is learnt from."""
 
 TEXTS_PER_BATCH = 10_000
+
+KNOWN_ROWS = 20_000
+"""Most rows of a corpus that show whether an earlier student knows its language."""
+
+MOST_UNKNOWN = 0.5
+"""A student knows a language if at most this share of its words are unknown."""
 
 ALWAYS = 10**9
 """Occurrences of a piece that is not to change at all."""
@@ -106,6 +112,7 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
             languages=1 + len({corpus.language for corpus in corpora} - {"en"}),
             min_count=section.vocabulary.min_count,
             size=section.vocabulary.size,
+            where="student.vocabulary.size",
         )
     for place, module in enumerate(student):
         if isinstance(module, Pooling) and section.pooling:
@@ -142,7 +149,7 @@ def _position_limit(student: SentenceTransformer) -> int | None:
     """Return the longest input that the position embeddings allow, None if there is no such limit."""
     config = student[0].model.config
     positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
+    if positions is None or positions <= 0:  # XLNet has -1
         return None
     # RoBERTa and its kin number positions from the padding id + 1.
     offset = (config.pad_token_id or 0) + 1 if config.model_type in POSITIONS_FROM_PADDING else 0
@@ -173,7 +180,8 @@ def transplant(
     they are far more frequent in the new languages.
 
     Raises:
-        ModelError: the tokenizer is of a kind that cannot be changed, or an earlier student is not of this teacher.
+        ModelError: the tokenizer is of a kind that cannot be changed, or an earlier student is not of this teacher or
+            does not know a language that is not to be added.
     """
     if section.model:
         student = _earlier_student(section, section.model, teacher)
@@ -186,6 +194,7 @@ def transplant(
     new = [corpus for corpus in corpora if section.add is None or corpus.language in section.add]
     known = [corpus for corpus in corpora if section.add and corpus.language not in section.add]
     old_tokenizer = _tokenizer_of(student, where)
+    _check_known(old_tokenizer, section.model, known)
     sides = (_texts(corpora, english=True), _by_language(new))
     size, min_count = section.vocabulary.size, section.vocabulary.min_count
     if section.vocabulary.mode == "replace":
@@ -200,7 +209,7 @@ def transplant(
     else:
         rows = torch.zeros(tokenizer.get_vocab_size(), width)
     student.prompts, student.default_prompt_name = {}, None  # it is trained on plain sentences
-    _set_vocabulary(student, tokenizer, rows)
+    _set_vocabulary(student, old_tokenizer, tokenizer, rows)
     limit = _position_limit(student)
     if limit and section.max_tokens > limit:
         log.warning("student.max_tokens is %d, but the teacher reads %d: %d is used", section.max_tokens, limit, limit)
@@ -225,6 +234,24 @@ def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) ->
             hint="a student of fewer dimensions learns no more languages: name them in the recipe that makes it",
         )
     return student
+
+
+def _check_known(tokenizer: Tokenizer, name: str | None, known: Sequence[Corpus]) -> None:
+    """Check that an earlier student's tokenizer knows most words of the languages that it is not to learn.
+
+    Raises:
+        ModelError: it does not.
+    """
+    for language in dict.fromkeys(corpus.language for corpus in known if corpus.language != "en"):
+        own = [corpus for corpus in known if corpus.language == language]
+        share = unknown_share(tokenizer, _texts(own, english=False, most=KNOWN_ROWS))
+        if share > MOST_UNKNOWN:
+            raise ModelError(
+                "student.add",
+                f"{share:.0%} of the words of {language} are unknown to {name}",
+                expected="corpora of languages that it knows, or that it is to learn",
+                hint=f"add {language} to student.add",
+            )
 
 
 def _known_counts(tokenizer: Tokenizer, known: Sequence[Corpus], n: int) -> npt.NDArray[np.int64]:
@@ -277,13 +304,16 @@ def _tokenizer_of(model: SentenceTransformer, where: str) -> Tokenizer:
     return plain_tokenizer(tokenizer.backend_tokenizer)
 
 
-def _texts(corpora: Sequence[Corpus], *, english: bool) -> Callable[[], Iterator[str]]:
-    """Return a function that iterates over the English texts, or the others, of the corpora's training rows."""
+def _texts(corpora: Sequence[Corpus], *, english: bool, most: int = MAX_VOCABULARY_ROWS) -> Callable[[], Iterator[str]]:
+    """Return a function that iterates over the English texts, or the others, of the corpora's training rows.
+
+    Of each corpus it reads at most so many rows.
+    """
 
     def iterate() -> Iterator[str]:
         for corpus in corpora:
             chosen = [(column in english_columns(corpus)) == english for column in corpus.columns]
-            for batch in corpus.batches(spread(corpus.train, MAX_VOCABULARY_ROWS)):
+            for batch in corpus.batches(spread(corpus.train, most)):
                 for texts in itertools.compress(batch, chosen):
                     yield from texts
 
@@ -356,8 +386,8 @@ def _pieces(tokenizer: Tokenizer, texts: list[str]) -> Iterator[array[int]]:
     return (array("i", encoding.ids) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
 
 
-def _set_vocabulary(student: SentenceTransformer, tokenizer: Tokenizer, rows: torch.Tensor) -> None:
-    """Give a model another tokenizer and the embedding matrix (pieces, hidden) that goes with it."""
+def _set_vocabulary(student: SentenceTransformer, old: Tokenizer, tokenizer: Tokenizer, rows: torch.Tensor) -> None:
+    """Give a model another tokenizer than its old one, and the embedding matrix (pieces, hidden) that goes with it."""
     transformer = student[0]
     model = transformer.model
     transformer.processor = with_backend(transformer.tokenizer, tokenizer)
@@ -369,10 +399,12 @@ def _set_vocabulary(student: SentenceTransformer, tokenizer: Tokenizer, rows: to
             expected=f"{model.config.pad_token_id}, from which its positions are numbered",
             hint="set student.vocabulary.mode: extend",
         )
-    embedding = nn.Embedding(rows.shape[0], rows.shape[1], padding_idx=pad_id)
+    model.resize_token_embeddings(len(rows), mean_resizing=False)
+    embedding = model.get_input_embeddings()  # of the class it was: some multiply what they look up
     embedding.weight.data.copy_(rows)
-    model.set_input_embeddings(embedding)
-    model.config.vocab_size = len(rows)
+    embedding.padding_idx = pad_id
+    ids = tokenizer.get_vocab()
+    renumber_config(model, {id_: ids[piece] for piece, id_ in old.get_vocab().items() if piece in ids})
     model.config.pad_token_id = pad_id
 
 
@@ -425,4 +457,5 @@ def _sizes(model: SentenceTransformer) -> dict[str, Any]:
         "vocabulary": len(token_embeddings(model).weight),
         "layers": None if is_static(model) else getattr(model[0].model.config, "num_hidden_layers", None),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "bytes": sum(parameter.nbytes for parameter in model.parameters()),
     }

@@ -72,9 +72,17 @@ class Counts:
 
 
 def trim_vocabulary(
-    model: SentenceTransformer, texts: Texts, *, languages: int, min_count: int = 1, size: int | None = None
-) -> None:
-    """Take out of a model the pieces that texts do not need, and their embeddings; vectors of the texts stay the same.
+    model: SentenceTransformer,
+    texts: Texts,
+    *,
+    languages: int,
+    min_count: int = 1,
+    size: int | None = None,
+    where: str = "vocabulary.size",
+) -> float:
+    """Take out of a model the pieces that texts do not need, and their embeddings.
+
+    Vectors of the texts stay the same, unless `min_count` or `size` leave out pieces that they are cut into.
 
     Args:
         model: a sentence-transformers model with a transformers encoder; changed in place.
@@ -82,6 +90,10 @@ def trim_vocabulary(
         languages: how many languages these are in.
         min_count: a piece that occurs in the texts less often is left out.
         size: keep at most this many pieces; `PIECES_PER_LANGUAGE` for each language if None.
+        where: where the user gives `size`, for messages.
+
+    Returns:
+        The share of the pieces in the texts that are left out: 0 to 1.
 
     Raises:
         ModelError: the tokenizer is of a kind that cannot be trimmed, or `size` is too small.
@@ -92,18 +104,20 @@ def trim_vocabulary(
     encoder, backend = transformer.model, plain_tokenizer(transformer.tokenizer.backend_tokenizer)
     pieces, parameters = len(encoder.get_input_embeddings().weight), _size(model)
     counts = count_pieces(backend, lambda: itertools.chain(model.prompts.values(), texts()))
-    kept = pieces_to_keep(backend, counts, min_count=min_count, size=size or PIECES_PER_LANGUAGE * languages)
+    most = size or PIECES_PER_LANGUAGE * languages
+    kept = pieces_to_keep(backend, counts, min_count=min_count, size=most, where=where)
     there = set(backend.get_vocab(with_added_tokens=True).values())
     tokenizer, rows = trimmed_tokenizer(backend, kept | _named_ids(encoder) & there)
     if rows.max() >= pieces:
         raise ModelError("vocabulary", f"the tokenizer has {rows.max() + 1:,} pieces, the model {pieces:,}")
     keep_rows(encoder, rows)
     transformer.processor = with_backend(transformer.tokenizer, tokenizer)
-    lost = 100 * (1 - counts.used[rows].sum() / max(1, counts.used.sum()))
+    lost = float((counts.used.sum() - counts.used[rows].sum()) / max(1, counts.used.sum()))
     log.info(
         "vocabulary: %s of %s pieces kept, %.1fM of %.1fM parameters; %.3f %% of the pieces in the texts are lost",
-        f"{len(rows):,}", f"{pieces:,}", _size(model) / 1e6, parameters / 1e6, lost,
+        f"{len(rows):,}", f"{pieces:,}", _size(model) / 1e6, parameters / 1e6, 100 * lost,
     )  # fmt: skip
+    return lost
 
 
 def count_pieces(tokenizer: Tokenizer, texts: Texts) -> Counts:
@@ -134,7 +148,14 @@ def count_pieces(tokenizer: Tokenizer, texts: Texts) -> Counts:
     return Counts(used, held, {char: n for char, n in letters.items() if char.isalpha()})
 
 
-def pieces_to_keep(tokenizer: Tokenizer, counts: Counts, *, min_count: int = 1, size: int | None = None) -> set[int]:
+def pieces_to_keep(
+    tokenizer: Tokenizer,
+    counts: Counts,
+    *,
+    min_count: int = 1,
+    size: int | None = None,
+    where: str = "vocabulary.size",
+) -> set[int]:
     """Return the ids of the pieces that texts like the counted ones need.
 
     These are added tokens, bytes and single characters (of Han and Hangul only if the texts use them), then the pieces
@@ -146,6 +167,7 @@ def pieces_to_keep(tokenizer: Tokenizer, counts: Counts, *, min_count: int = 1, 
         counts: what the texts hold.
         min_count: a piece that occurs in the texts less often is left out.
         size: keep at most this many pieces.
+        where: where the user gives `size`, for messages.
 
     Raises:
         ModelError: `size` is too small for what must be kept.
@@ -154,16 +176,16 @@ def pieces_to_keep(tokenizer: Tokenizer, counts: Counts, *, min_count: int = 1, 
     kept = _indispensable(state, ids, counts.letters)
     if size is not None and size < len(kept):
         raise ModelError(
-            "vocabulary.size",
+            where,
             f"found {size:,}",
-            expected=f"more than {len(kept):,}: so many are special tokens, bytes and single characters",
+            expected=f"at least {len(kept):,}: so many are special tokens, bytes and single characters",
         )
     names = {id_: piece for piece, id_ in ids.items()}
     parts = _merged_from(state["model"])
     order = np.lexsort((-counts.held, -counts.used))
     for id_ in order[np.maximum(counts.used, counts.held)[order] >= min_count].tolist():
         needed = {ids[part] for part in parts(names[id_])}
-        if size is not None and len(kept | needed) > size:
+        if size is not None and len(kept) + len(needed - kept) > size:
             break
         kept |= needed
     return kept
@@ -218,6 +240,11 @@ def keep_rows(model: PreTrainedModel, rows: npt.NDArray[np.int64]) -> None:
     model.resize_token_embeddings(len(rows))
     new = {old: row for row, old in enumerate(rows.tolist())}
     model.get_input_embeddings().padding_idx = None if padding is None else new.get(padding)
+    renumber_config(model, new)
+
+
+def renumber_config(model: PreTrainedModel, new: Mapping[int, int]) -> None:
+    """Put new ids of tokens, by old id, into a model's configuration; one that has no new id becomes None."""
     for config in {id(config): config for config in (model.config, model.config.get_text_config())}.values():
         for name, value in config.to_dict().items():
             if name.endswith("_token_id") and value is not None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
-from distill.errors import DataError, StorageError
+from distill.errors import DataError, ModelError, StorageError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 
 @click.command()
@@ -25,19 +30,28 @@ from distill.errors import DataError, StorageError
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new model.")
 @click.option("--size", type=click.IntRange(min=1), help="Most pieces to keep.  [default: 25,000 for each language]")
 @click.option("--min-count", type=click.IntRange(min=1), default=1, show_default=True, help="Leave out rarer pieces.")
-def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: int | None, min_count: int) -> None:
+@click.option("--trust-remote-code", is_flag=True, help="Run Python code that comes with the model.")
+def trim(
+    model: str,
+    languages: str,
+    files: tuple[Path, ...],
+    out: Path,
+    size: int | None,
+    min_count: int,
+    trust_remote_code: bool,
+) -> None:
     """Write MODEL (Hub id, folder or run directory) with only the pieces of its vocabulary that some languages need.
 
-    Vectors of the texts given are the same as before; those of other texts too where no rare piece is missing.
+    Vectors of the texts given are the same as before, unless --size or --min-count leave out pieces that these texts
+    are cut into: it says how many. Those of other texts are the same too where no rare piece is missing.
     """
     from distill.languages import parse_language
 
     codes = {parse_language(code, where="--languages") for code in languages.split(",")}
-    if out.exists():
-        raise StorageError(str(out), "is there already", hint="remove it, or name another folder")
+    _check_new_folder(out)
     go_offline_if_cut_off([model])
     quiet_libraries()
-    from distill.models import load_model
+    from distill.files import disk_errors
     from distill.named_models import model_folder
     from distill.objectives import copy_heads
     from distill.report import size_facts
@@ -45,7 +59,7 @@ def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: i
     from distill.trimming import trim_vocabulary
 
     folder = model_folder(model)
-    loaded = load_model("model", str(folder))
+    loaded = _load(str(folder), trust_remote_code=trust_remote_code)
     check_encoder(f"model: {model}", loaded)
 
     def texts() -> Iterator[str]:
@@ -59,9 +73,46 @@ def trim(model: str, languages: str, files: tuple[Path, ...], out: Path, size: i
     if not any(texts()):
         raise DataError(", ".join(map(str, files)), "no text", expected="sentences in these languages")
     remember_sizes(loaded)
-    trim_vocabulary(loaded, texts, languages=len(codes), size=size, min_count=min_count)
-    save_student(loaded, out)
-    copy_heads(folder, out)
+    lost = trim_vocabulary(loaded, texts, languages=len(codes), size=size, min_count=min_count, where="--size")
+    with disk_errors(out):
+        save_student(loaded, out)
+        copy_heads(folder, out)
     for name, value in size_facts(describe(loaded)).items():
         click.echo(f"{name}: {value}")
+    click.echo(f"lost: {100 * lost:.3f} % of the pieces in the texts")
     click.echo(f"The model is in {out}")
+
+
+def _check_new_folder(path: Path) -> None:
+    """Check, before the work begins, that a folder is not there yet and can be made.
+
+    Raises:
+        StorageError: it is there, or cannot be made.
+    """
+    from distill.files import disk_errors
+
+    with disk_errors(path):
+        if path.exists():
+            raise StorageError(str(path), "is there already", hint="remove it, or name another folder")
+        above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise StorageError(str(path), f"cannot be made: {above} is a file", hint="name another folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise StorageError(str(path), f"cannot be made: {above} cannot be written", hint="name another folder")
+
+
+def _load(name: str, *, trust_remote_code: bool) -> SentenceTransformer:
+    """Return a model in the number format it is stored in.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    from distill.models import load_model
+
+    try:
+        return load_model("model", name, trust_remote_code=trust_remote_code, as_stored=True)
+    except ModelError as error:
+        if "trust_remote_code" not in error.hint:
+            raise
+        hint = "read that code, then give --trust-remote-code"
+        raise ModelError(error.where, error.found, hint=hint) from error

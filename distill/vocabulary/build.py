@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -24,8 +25,26 @@ KINDS: dict[str, Kind] = {"WordPiece": wordpiece, "BPE": bpe, "Unigram": unigram
 PIECES_PER_WORD = 0.69
 """Pieces to add for each distinct word seen twice, where a recipe does not say how many."""
 
+LETTERS_PER_WORD = 50
+"""Letters for each distinct word seen twice, in small corpora of languages with spaces: 30 to 70."""
+
+LONG_WORD = 30
+"""No language with spaces has words of more letters than this, but for a few."""
+
+LONG_WORDS_SHARE = 0.01
+"""There is text without spaces if at least this share of all letters are in words longer than `LONG_WORD`."""
+
+LONGEST_WORD = 1_000
+"""Letters of the longest word that WordPiece cuts, where a language has longer ones than the teacher knows."""
+
+LONGEST_WORDS_SHARE = 1e-3
+"""A language has such words if at least this share of its letters are in them: others are rubbish."""
+
 SURPLUS = 1.25
 """Pieces learnt for each piece to add: the steps to longer pieces are hardly used once those are there."""
+
+LongStrings = list[tuple[dict[str, int], int]]
+"""For each language how often each of its long strings occurs, and how many letters all its strings have."""
 
 ENGLISH = re.compile(r"[\x00-\x7f\u2010-\u2027]*")
 """Text without letters of other languages: ASCII, and the dashes and quotes of books."""
@@ -45,13 +64,14 @@ def extended_tokenizer(
     Accents that the other languages use are kept (й, å) where the teacher strips them, others are stripped as before.
     A new piece that changes how a word of the English texts is cut is left out, so that English keeps its token ids
     (except in words like "café" where another language keeps that letter). Of the others, the most used are added.
-    The same holds for all words that an earlier student knows of the languages that it has.
+    The same holds for all words that an earlier student knows of the languages that it has. WordPiece knows no words of
+    more than 100 letters: where a language without spaces has these, all of up to 1,000 are cut, English ones too.
 
     Args:
         teacher: a WordPiece, BPE or Unigram tokenizer, or one made here before.
         english: texts whose words must be cut as before.
         others: texts to learn from, by language: a letter is part of a language's alphabet or not.
-        size: at most this many pieces are added; from the number of words if None.
+        size: at most this many pieces are added; from the number of words, or of letters without spaces, if None.
         min_count: a piece must be made from pairs that occur this often.
         known: texts in the languages that an earlier student has, whose words must be cut as before.
 
@@ -59,12 +79,17 @@ def extended_tokenizer(
         ModelError: the teacher's tokenizer is of another kind.
     """
     kind, old = _model(teacher)
-    strings, accents = _strings(others)
+    longest = _longest_word(old)
+    strings, accents, long = _strings(others, longest)
     tokenizer = _rebuilt(teacher, old, accents)
     words = count_words(strings, tokenizer)
-    size = size or _usual_size(kind.units(words))
-    model = kind.learn(old, words, round(SURPLUS * size), min_count)
-    kept = [w for w in count_words(count_strings(english()), teacher) if ENGLISH.fullmatch(kind.text(old, w))]
+    size = size or _usual_size(kind, old, words)
+    model = kind.learn(_with_long_words(old, long, tokenizer), words, round(SURPLUS * size), min_count)
+    kept = [
+        word
+        for word in count_words(count_strings(english()), teacher)
+        if len(word) <= longest and ENGLISH.fullmatch(kind.text(old, word))
+    ]
     kept += _known_words(count_strings(known()), teacher, old, tokenizer)
     model = _without_effect_on(kept, kind, old, model)
     return _rebuilt(tokenizer, _most_used(words, kind, len(old["vocab"]), model, size))
@@ -78,11 +103,12 @@ def replaced_tokenizer(
     Arguments and errors are those of `extended_tokenizer`, but `size` is the number of pieces learnt.
     """
     kind, old = _model(teacher)
-    strings, accents = _strings(others)
+    strings, accents, long = _strings(others, _longest_word(old))
     tokenizer = _rebuilt(teacher, old, accents)
     words = count_words(strings + count_strings(english()), tokenizer)
-    bare = kind.bare(old, sorted(_special_tokens(teacher), key=vocabulary(old).__getitem__))
-    return _rebuilt(tokenizer, kind.learn(bare, words, size or _usual_size(kind.units(words)), min_count))
+    special = sorted(_special_tokens(teacher), key=vocabulary(old).__getitem__)
+    bare = kind.bare(_with_long_words(old, long, tokenizer), special)
+    return _rebuilt(tokenizer, kind.learn(bare, words, size or _usual_size(kind, old, words), min_count))
 
 
 def add_words(tokenizer: Tokenizer, english: Texts, others: Sequence[Texts], *, most: int, min_count: int) -> Tokenizer:
@@ -125,19 +151,74 @@ def spellings(teacher: Tokenizer, pieces: Iterable[str]) -> dict[str, list[int]]
     return found
 
 
-def _strings(languages: Sequence[Texts]) -> tuple[Counter[str], list[str]]:
-    """Return how often each string occurs in texts of some languages, and the accented letters of their alphabets."""
+def unknown_share(tokenizer: Tokenizer, texts: Texts) -> float:
+    """Return the share of the words of some texts that a tokenizer does not know, wholly or in part.
+
+    Only words with a letter count. Bytes are always known.
+    """
+    kind, model = _model(tokenizer)
+    unknown, cut = unknown_token(model), load(model).tokenize
+    if unknown is None:
+        return 0.0
+    words = count_words(count_strings(texts()), tokenizer)
+    words = Counter({word: n for word, n in words.items() if any(map(str.isalpha, kind.text(model, word)))})
+    lost = sum(n for word, n in words.items() if unknown in [token.value for token in cut(word)])
+    return lost / max(1, words.total())
+
+
+def _strings(languages: Sequence[Texts], longest: int) -> tuple[Counter[str], list[str], LongStrings]:
+    """Return how often each string occurs in texts of some languages, and the accented letters of their alphabets.
+
+    The third are the strings of more than `longest` letters.
+    """
     strings: Counter[str] = Counter()
     accents: set[str] = set()
+    long = []
     for texts in languages:
         own = count_strings(texts())
         accents.update(kept_accents(own))
         strings.update(own)
-    return strings, sorted(accents)
+        long.append(({string: n for string, n in own.items() if len(string) > longest}, _letters(own)))
+    return strings, sorted(accents), long
 
 
-def _usual_size(words: Mapping[str, int]) -> int:
-    return min(30_000, max(1_000, round(PIECES_PER_WORD * sum(n >= 2 for n in words.values()))))
+def _letters(words: Mapping[str, int]) -> int:
+    return sum(len(word) * n for word, n in words.items())
+
+
+def _longest_word(model: Model) -> int:
+    """Return the number of letters of the longest word that a model cuts: WordPiece knows no longer ones."""
+    return int(model.get("max_input_chars_per_word", sys.maxsize))
+
+
+def _with_long_words(model: Model, languages: LongStrings, tokenizer: Tokenizer) -> Model:
+    """Return a model that cuts long words if one of the languages has them: whole phrases, where there are no spaces.
+
+    Args:
+        model: the model.
+        languages: strings that are longer than the longest word that the model cuts.
+        tokenizer: what makes words of them.
+    """
+    longest = _longest_word(model)
+    for strings, letters in languages:
+        words = count_words(strings, tokenizer)
+        if strings and _letters({w: n for w, n in words.items() if len(w) > longest}) >= LONGEST_WORDS_SHARE * letters:
+            return {**model, "max_input_chars_per_word": max(longest, LONGEST_WORD)}
+    return model
+
+
+def _usual_size(kind: Kind, model: Model, words: Mapping[str, int]) -> int:
+    """Return how many pieces to add where a recipe does not say: so many for each distinct word seen twice.
+
+    Where there are no spaces, words are whole phrases, which hardly occur twice: their letters count instead.
+    """
+    units = kind.units(words)
+    long = {unit: kind.text(model, unit) for unit in units if len(unit) > LONG_WORD}
+    long = {unit: text for unit, text in long.items() if len(text) > LONG_WORD}
+    seen_twice = float(sum(n >= 2 for n in units.values()))
+    if _letters({unit: units[unit] for unit in long}) >= LONG_WORDS_SHARE * _letters(units):
+        seen_twice += sum(len(text) * units[unit] for unit, text in long.items()) / LETTERS_PER_WORD
+    return min(30_000, max(1_000, round(PIECES_PER_WORD * seen_twice)))
 
 
 def _known_words(strings: Mapping[str, int], teacher: Tokenizer, old: Model, tokenizer: Tokenizer) -> list[str]:

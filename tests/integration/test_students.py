@@ -178,6 +178,7 @@ def test_a_model_is_trimmed_from_the_command_line(
     assert f"vocabulary: {len(whole.tokenizer):,} → {len(small.tokenizer):,} pieces" in ended.output
     parameters = [sum(p.numel() for p in model.parameters()) for model in (whole, small)]
     assert "parameters: {:,} → {:,}".format(*parameters) in ended.output
+    assert "lost: 0.000 % of the pieces in the texts" in ended.output
     assert len(small.tokenizer) < len(whole.tokenizer)
     assert np.allclose(small.encode(texts), whole.encode(texts), atol=1e-5)
     for name in ("heads.json", "heads/topic.safetensors"):
@@ -188,6 +189,72 @@ def test_a_model_is_trimmed_from_the_command_line(
     too_small = distill.run(*command[:-1], tmp_path / "other", "--size", "10")
     assert too_small.code == 2
     assert "special tokens" in too_small.errors
+    assert "--size: found 10" in too_small.errors
+    rare_left_out = distill.run(*command[:-1], tmp_path / "other", "--min-count", "20")
+    lost = re.search(r"lost: ([\d.]+) % of the pieces in the texts", rare_left_out.output)
+    assert lost
+    assert float(lost[1]) > 1
+
+
+def test_where_a_trimmed_model_cannot_be_written_is_said_before_the_work(
+    distill: CommandServer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("A cat.\n", encoding="utf-8")
+    for out in (tmp_path / "file" / "small", tmp_path / "file" / "x" / "small", tmp_path / ("x" * 300)):
+        command = ["trim", tmp_path / "no-model", "--languages", "en", "--texts", tmp_path / "file", "--out", out]
+        ended = distill.run(*command)
+        assert ended.code == 2, ended.errors
+        assert str(out) in ended.errors
+        assert "name another folder" in ended.errors or "choose another folder" in ended.errors
+        assert "no-model" not in ended.errors
+
+
+def test_a_disk_that_is_full_when_a_trimmed_model_is_written(
+    distill: CommandServer, tiny_xlmr: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "texts.txt").write_text("A cat.\n", encoding="utf-8")
+    command = ["trim", tiny_xlmr, "--languages", "en", "--texts", tmp_path / "texts.txt", "--out", tmp_path / "small"]
+    ended = distill.run(*command, disk_bytes=20_000)
+    assert ended.code == 2, ended.errors
+    assert "the disk is full" in ended.errors
+
+
+def test_a_trimmed_model_of_half_precision_stays_so(distill: CommandServer, tiny_xlmr: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+    from transformers import AutoModel
+
+    model = shutil.copytree(tiny_xlmr, tmp_path / "half")
+    AutoModel.from_pretrained(tiny_xlmr).half().save_pretrained(model)
+    (tmp_path / "texts.txt").write_text("A cat.\n", encoding="utf-8")
+    ended = distill.run(
+        "trim", model, "--languages", "en", "--texts", tmp_path / "texts.txt", "--out", tmp_path / "small"
+    )
+    assert ended.code == 0, ended.errors
+    before, after = (load_file(folder / "model.safetensors") for folder in (model, tmp_path / "small"))
+    assert {tensor.dtype for tensor in after.values()} == {torch.float16}
+    assert all(torch.equal(tensor, before[name]) for name, tensor in after.items() if "word_embed" not in name)
+
+
+def test_a_model_with_code_of_its_own_is_trimmed_when_allowed(
+    distill: CommandServer, tiny_xlmr: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_xlmr, tmp_path / "own")
+    (model / "own.py").write_text(
+        "from transformers import XLMRobertaConfig, XLMRobertaModel\n\n"
+        "class OwnConfig(XLMRobertaConfig):\n    model_type = 'own'\n\n"
+        "class OwnModel(XLMRobertaModel):\n    config_class = OwnConfig\n"
+    )
+    config = json.loads((model / "config.json").read_text())
+    auto = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
+    (model / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": auto}))
+    (tmp_path / "texts.txt").write_text("A cat.\n", encoding="utf-8")
+    command = ["trim", model, "--languages", "en", "--texts", tmp_path / "texts.txt", "--out", tmp_path / "small"]
+    refused = distill.run(*command)
+    assert refused.code == 2
+    assert "read that code, then give --trust-remote-code" in refused.errors
+    ended = distill.run(*command, "--trust-remote-code")
+    assert ended.code == 0, ended.errors
+    assert (tmp_path / "small" / "own.py").is_file()
 
 
 def test_what_cannot_be_trimmed_is_refused(distill: CommandServer, tiny_xlmr: Path, tmp_path: Path) -> None:

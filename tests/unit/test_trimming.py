@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -291,8 +293,32 @@ def test_prompts_are_covered(xlmr_tokenizer: Any, make_model: Callable[..., Any]
     assert model.tokenizer.tokenize(model.prompts["query"]) == tokens
 
 
-def test_two_languages_of_xlm_roberta_stay_under_130_million() -> None:
+@pytest.mark.parametrize("languages", [1, 2])
+def test_two_languages_of_xlm_roberta_stay_under_130_million(languages: int, make_model: Callable[..., Any]) -> None:
     """Its body is 86.0M parameters (278.0M less 250,002 × 768); the default bound on pieces decides the rest."""
-    from distill.trimming import PIECES_PER_LANGUAGE
+    from transformers import BertTokenizerFast
 
-    assert 278_043_648 - 250_002 * 768 + 2 * PIECES_PER_LANGUAGE * 768 < 125e6
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    words = ["".join(word) for word in itertools.product(letters, repeat=3)]
+    words += [word + "z" for word in words[: 60_000 - len(words)]]  # more than two languages may keep
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *words]
+    model = make_model(BertTokenizerFast(vocab={piece: i for i, piece in enumerate(pieces)}), "bert")
+    lost = trim_vocabulary(model, lambda: [" ".join(words)], languages=languages)
+    rows = len(model[0].model.get_input_embeddings().weight)
+    assert rows == len(model.tokenizer) == 25_000 * languages
+    assert lost == pytest.approx(1 - (rows - 5 - len(letters)) / len(words))
+    assert 278_043_648 - 250_002 * 768 + rows * 768 < 125e6
+
+
+@pytest.mark.parametrize("where", ["student.vocabulary.size", "--size"])
+def test_a_size_that_is_too_small_is_named_as_the_user_gave_it(
+    where: str, xlmr_tokenizer: Any, make_model: Callable[..., Any]
+) -> None:
+    model = make_model(xlmr_tokenizer, "xlm-roberta")
+    with pytest.raises(ModelError, match="found 10") as error:
+        trim_vocabulary(model, lambda: TEXTS, languages=2, size=10, where=where)
+    assert error.value.where == where
+    least = re.search(r"at least (\d+)", error.value.expected)
+    assert least
+    assert trim_vocabulary(model, lambda: TEXTS, languages=2, size=int(least[1]), where=where) > 0
+    assert len(model.tokenizer) == int(least[1])

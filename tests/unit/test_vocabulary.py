@@ -26,6 +26,7 @@ from distill.vocabulary import (
     spellings,
 )
 from distill.vocabulary.accents import keeping_accents
+from distill.vocabulary.build import _model, _usual_size
 
 BARE = {"type": "WordPiece", "vocab": {"[UNK]": 0}, "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
 BARE |= {"max_input_chars_per_word": 100}
@@ -181,6 +182,51 @@ def test_signs_that_make_up_a_letter_are_kept(teacher: Tokenizer, everyday_rows:
     assert unknown not in encoded.ids
     joined = "".join(piece.removeprefix("##") for piece in encoded.tokens)
     assert unicodedata.normalize("NFC", joined) == unicodedata.normalize("NFC", text.replace(" ", ""))
+
+
+def joined(rows: Rows, language: str) -> list[str]:
+    """Return texts without spaces and full stops, three sentences in each."""
+    texts = [row[language].replace(" ", "").replace(".", "") for row in rows]
+    return ["".join(texts[place : place + 3]) for place in range(0, len(texts), 3)]
+
+
+@pytest.mark.parametrize("make", [extended_tokenizer, replaced_tokenizer])
+def test_long_words_of_languages_without_spaces_are_cut(tiny_teacher: Path, everyday_rows: Rows, make: Make) -> None:
+    teacher, given = load_tokenizer(tiny_teacher), joined(everyday_rows[:300], "da")
+    english = [row["en"] for row in everyday_rows[:300]]
+    # An English word that the teacher does not know takes no pieces from the language.
+    strange = ["".join(filter(str.isascii, filter(str.isalpha, "".join(given))))[:150]]
+    options = {"size": 600, "min_count": 2}
+    new = make(teacher, lambda: english + strange, [lambda: given], **options)
+    unknown = new.token_to_id("[UNK]")
+    assert not any(unknown in ids for ids in all_ids(new, given))
+    assert not any(unknown in ids for ids in all_ids(new, ["".join(given[:3])]))  # longer than any before
+    letters = sum(map(len, given))
+    assert sum(map(len, all_ids(new, given))) < 0.6 * letters
+    if make is extended_tokenizer:
+        assert all_ids(new, english) == all_ids(teacher, english)
+        assert new.get_vocab() == make(teacher, lambda: english, [lambda: given], **options).get_vocab()
+
+
+@pytest.mark.parametrize("letters", [100, 120], ids=["as long as known", "rubbish"])
+def test_a_language_with_spaces_leaves_longer_words_unknown(
+    teacher: Tokenizer, everyday_rows: Rows, letters: int
+) -> None:
+    ukrainian = [*(row["uk"] for row in everyday_rows), "ж" * letters]
+    new = extended_tokenizer(teacher, texts(everyday_rows, "en"), [lambda: ukrainian], size=300, min_count=2)
+    assert json.loads(new.to_str())["model"]["max_input_chars_per_word"] == 100
+    assert new.encode("ж" * 101, add_special_tokens=False).tokens == ["[UNK]"]
+
+
+@pytest.mark.parametrize("language", ["en", "uk", "da", "sv"])
+def test_the_usual_size_comes_from_the_amount_of_text(teacher: Tokenizer, everyday_rows: Rows, language: str) -> None:
+    kind, model = _model(teacher)
+    words = count_words(count_strings(texts(everyday_rows, language)()), teacher)
+    size = _usual_size(kind, model, words)
+    assert size == round(0.69 * sum(n >= 2 for n in words.values())) > 1000
+    words = count_words(count_strings(joined(everyday_rows, language)), teacher)
+    assert sum(n >= 2 for n in words.values()) < 100
+    assert 0.5 < _usual_size(kind, model, words) / size < 1.5
 
 
 def test_words_that_differ_in_a_mark_have_different_ids(teacher: Tokenizer, everyday_rows: Rows) -> None:
