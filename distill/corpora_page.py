@@ -33,7 +33,6 @@ FATES = {
     "dev": "to watch the loss (dev)",
     "no translation": "without a translation",
     "cleaned out": "dropped by cleaning",
-    "without a text": "with an empty text",
     "in a test set": "with a sentence of a test set",
     "near a test set": "with nearly a sentence of a test set",
     "shared with dev": "with a text of the dev rows",

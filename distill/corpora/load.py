@@ -212,8 +212,8 @@ def _draft(
     for rule in parts[0].flags:
         draft.drop_by(rule, np.concatenate([part.flags[rule] for part in parts]))
     lacking = _lacking(corpus, [column for column in corpus.columns if not column.startswith("negative")])
-    if lacking[np.concatenate([corpus.train, corpus.dev])].any():  # where cleaning keeps them
-        draft.drop("without a text", lacking)
+    if lacking[np.concatenate([corpus.train, corpus.dev])].any():  # nothing can be learnt from them
+        draft.drop_by("empty", lacking)
     exact, near = np.concatenate([part.exact for part in known]), np.concatenate([part.near for part in known])
     corpus.overlap = _overlap(exact, near, held_out)
     draft.drop("in a test set", np.any(exact, axis=1))

@@ -144,7 +144,9 @@ class CleaningSection(Section):
     mojibake: bool | None = Field(None, description="Repair: text that was read in a wrong encoding.")
     markup: bool | None = Field(None, description="Repair: HTML entities, tags and subtitle codes.")
     blanks: bool | None = Field(None, description="Repair: control characters and runs of blanks.")
-    empty: bool | None = Field(None, description="Drop rows with a side that has no letter or digit.")
+    empty: bool | None = Field(
+        None, description="Drop rows with a side that has no letter or digit; without any text they always are."
+    )
     broken: bool | None = Field(None, description="Drop rows with characters that were lost in an encoding.")
     length: Annotated[LengthRule, _or_switch(LengthRule)] | None = Field(
         None, description="Drop rows that are too short or too long."
