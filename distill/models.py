@@ -37,6 +37,7 @@ def load_model(
     trust_remote_code: bool = False,
     device: str = "cpu",
     as_stored: bool = False,
+    to_trust: str | None = None,
 ) -> SentenceTransformer:
     """Return a sentence-transformers model in float32, unless it is to stay as it is stored.
 
@@ -50,6 +51,7 @@ def load_model(
         sha256: checksum that `model.safetensors` must have.
         trust_remote_code: run Python code that comes with the model.
         device: where to put it.
+        to_trust: what to do to have that code run, for messages; a key of the section if None.
         as_stored: the encoder has the number format of its files, such as float16, instead of float32.
 
     Raises:
@@ -71,7 +73,7 @@ def load_model(
             model_kwargs={"use_safetensors": True, "dtype": "auto" if as_stored else torch.float32},
         )
     except Exception as error:
-        raise model_error(where, source, error) from error
+        raise model_error(where, source, error, to_trust) from error
     stored = next((parameter.dtype for parameter in model.parameters()), torch.float32)
     half = as_stored and stored != torch.float32
     if half:
@@ -202,7 +204,7 @@ def _started_parameters(model: SentenceTransformer) -> list[str]:
     return [name for (name, _), there in zip(parameters, loaded, strict=True) if not there and "pooler." not in name]
 
 
-def model_error(where: str, source: str, error: Exception) -> ModelError:
+def model_error(where: str, source: str, error: Exception, to_trust: str | None = None) -> ModelError:
     """Return what went wrong with a model in the user's terms."""
     place = f"{where}: {source}"
     first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -210,7 +212,7 @@ def model_error(where: str, source: str, error: Exception) -> ModelError:
         return ModelError(
             place,
             "comes with Python code of its own, which is not run by default",
-            hint=f"read that code, then set {where}.trust_remote_code: true",
+            hint=f"read that code, then {to_trust or f'set {where}.trust_remote_code: true'}",
         )
     if Path(source).is_dir():
         found, hint = _folder_problem(Path(source), first)

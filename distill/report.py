@@ -278,16 +278,17 @@ def size_facts(sizes: Mapping[str, Any]) -> dict[str, str]:
     Args:
         sizes: what `distill.student.describe` returns.
     """
-    before = sizes["before"] or sizes
+    models = [
+        {**found, "megabytes": found.get("bytes", found["parameters"] * BYTES_PER_FLOAT) / 1e6}
+        for found in (sizes["before"] or sizes, sizes)
+    ]
 
     def both(name: str, form: str) -> str:
-        return " → ".join(dict.fromkeys(form.format(found[name]) for found in (before, sizes)))
-
-    megabytes = [found.get("bytes", found["parameters"] * BYTES_PER_FLOAT) / 1e6 for found in (before, sizes)]
+        return " → ".join(dict.fromkeys(form.format(found[name]) for found in models))
 
     return {
         "vocabulary": f"{both('vocabulary', '{:,}')} pieces",
         **({"layers": both("layers", "{}")} if sizes["layers"] else {}),
         "parameters": f"{both('parameters', '{:,}')} ({sizes['embedding_parameters']:,} of them token embeddings)",
-        "size": " → ".join(dict.fromkeys(f"{size:,.0f}" for size in megabytes)) + " MB",
+        "size": f"{both('megabytes', '{:,.0f}')} MB",
     }

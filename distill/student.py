@@ -222,8 +222,13 @@ def transplant(
 
 def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) -> SentenceTransformer:
     """Return the student that is to learn more languages."""
-    trusted = teacher.section.trust_remote_code
-    student = load_model("student", name, revision=section.revision, trust_remote_code=trusted)
+    student = load_model(
+        "student",
+        name,
+        revision=section.revision,
+        trust_remote_code=teacher.section.trust_remote_code,
+        to_trust="set teacher.trust_remote_code: true",
+    )
     student = _layers_of(student, name)
     own = student.get_embedding_dimension()
     if own != teacher.dimension:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,20 @@ def make_tiny_encoder(folder: Path, tokenizer: Any) -> Path:
     model = SentenceTransformer(modules=[transformer, Pooling(32, "mean")], device="cpu")
     model.save_pretrained(str(folder / "model"), create_model_card=False)
     return folder / "model"
+
+
+def with_own_code(model: Path, folder: Path) -> Path:
+    """Return the folder of a copy of a model whose architecture is in a Python file of its own."""
+    shutil.copytree(model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (architecture,) = config["architectures"]
+    configuration = architecture.replace("Model", "Config")
+    (folder / "modeling_own.py").write_text(
+        f"from transformers import {configuration}, {architecture}\n\n"
+        f"class OwnConfig({configuration}):\n    model_type = 'own'\n\n"
+        f"class OwnModel({architecture}):\n    config_class = OwnConfig\n"
+    )
+    auto = {"AutoConfig": "modeling_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
+    own = {**config, "model_type": "own", "architectures": ["OwnModel"], "auto_map": auto}
+    (folder / "config.json").write_text(json.dumps(own))
+    return folder

@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
-from distill.errors import DataError, ModelError, StorageError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from distill.errors import DataError, StorageError
 
 
 @click.command()
@@ -52,6 +48,7 @@ def trim(
     go_offline_if_cut_off([model])
     quiet_libraries()
     from distill.files import disk_errors
+    from distill.models import load_model
     from distill.named_models import model_folder
     from distill.objectives import copy_heads
     from distill.report import size_facts
@@ -59,7 +56,13 @@ def trim(
     from distill.trimming import trim_vocabulary
 
     folder = model_folder(model)
-    loaded = _load(str(folder), trust_remote_code=trust_remote_code)
+    loaded = load_model(
+        "model",
+        str(folder),
+        trust_remote_code=trust_remote_code,
+        to_trust="give --trust-remote-code",
+        as_stored=True,
+    )
     check_encoder(f"model: {model}", loaded)
 
     def texts() -> Iterator[str]:
@@ -99,20 +102,3 @@ def _check_new_folder(path: Path) -> None:
         raise StorageError(str(path), f"cannot be made: {above} is a file", hint="name another folder")
     if not os.access(above, os.W_OK | os.X_OK):
         raise StorageError(str(path), f"cannot be made: {above} cannot be written", hint="name another folder")
-
-
-def _load(name: str, *, trust_remote_code: bool) -> SentenceTransformer:
-    """Return a model in the number format it is stored in.
-
-    Raises:
-        ModelError: it cannot be loaded.
-    """
-    from distill.models import load_model
-
-    try:
-        return load_model("model", name, trust_remote_code=trust_remote_code, as_stored=True)
-    except ModelError as error:
-        if "trust_remote_code" not in error.hint:
-            raise
-        hint = "read that code, then give --trust-remote-code"
-        raise ModelError(error.where, error.found, hint=hint) from error

@@ -211,7 +211,8 @@ def _draft(
     )
     for rule in parts[0].flags:
         draft.drop_by(rule, np.concatenate([part.flags[rule] for part in parts]))
-    lacking = _lacking(corpus, [column for column in corpus.columns if not column.startswith("negative")])
+    needed = [column for column in corpus.columns if not column.startswith("negative")]
+    lacking: Flags = np.any(_without_text(corpus, needed), axis=0)
     if lacking[np.concatenate([corpus.train, corpus.dev])].any():  # nothing can be learnt from them
         draft.drop_by("empty", lacking)
     exact, near = np.concatenate([part.exact for part in known]), np.concatenate([part.near for part in known])
@@ -252,17 +253,15 @@ def _split(draft: Draft, most: int) -> list[Corpus]:
     return _split_off_pairs(corpus) if corpus.kind == "triplets" else [corpus]
 
 
-def _lacking(corpus: Corpus, columns: Sequence[str], *, all_of_them: bool = False) -> Flags:
-    """Return which rows have an empty text in one of some columns, or in all of them (n,)."""
+def _without_text(corpus: Corpus, columns: Sequence[str]) -> Flags:
+    """Return which texts of some columns are empty (columns, n)."""
     (nothing,) = text_keys([""])
-    flags = [(corpus.keys[column] == nothing).all(axis=1) for column in columns]
-    found: Flags = np.all(flags, axis=0) if all_of_them else np.any(flags, axis=0)
-    return found
+    return np.stack([(corpus.keys[column] == nothing).all(axis=1) for column in columns])
 
 
 def _split_off_pairs(corpus: Corpus) -> list[Corpus]:
     """Return the triplets of a corpus and, as a corpus of pairs, its rows without any negative."""
-    lacking = _lacking(corpus, corpus.columns[2:], all_of_them=True)
+    lacking: Flags = np.all(_without_text(corpus, corpus.columns[2:]), axis=0)
     pairs = replace(
         corpus,
         kind="pairs",

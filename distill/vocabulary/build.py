@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -157,12 +157,10 @@ def unknown_share(tokenizer: Tokenizer, texts: Texts) -> float:
     Only words with a letter count. Bytes are always known.
     """
     kind, model = _model(tokenizer)
-    unknown, cut = unknown_token(model), load(model).tokenize
-    if unknown is None:
-        return 0.0
+    knows = _knows(model)
     words = count_words(count_strings(texts()), tokenizer)
     words = Counter({word: n for word, n in words.items() if any(map(str.isalpha, kind.text(model, word)))})
-    lost = sum(n for word, n in words.items() if unknown in [token.value for token in cut(word)])
+    lost = sum(n for word, n in words.items() if not knows(word))
     return lost / max(1, words.total())
 
 
@@ -225,8 +223,13 @@ def _known_words(strings: Mapping[str, int], teacher: Tokenizer, old: Model, tok
     """Return the words that a model knows, of those strings that a new tokenizer normalises as the old one does."""
     own, new = normalize(teacher), normalize(tokenizer)
     words = count_words({string: n for string, n in strings.items() if own(string) == new(string)}, teacher)
-    cut, unknown = load(old).tokenize, unknown_token(old)
-    return [word for word in words if unknown not in [token.value for token in cut(word)]]
+    return list(filter(_knows(old), words))
+
+
+def _knows(model: Model) -> Callable[[str], bool]:
+    """Return a function that says whether a model cuts a word without its unknown token."""
+    cut, unknown = load(model).tokenize, unknown_token(model)
+    return lambda word: unknown not in [token.value for token in cut(word)]
 
 
 def _without_effect_on(words: Iterable[str], kind: Kind, old: Model, model: Model) -> Model:

@@ -3,9 +3,10 @@
 Usage: python eval/ablations/adding.py STUDENT [--steps 300] [--shares 0 0.1 0.3] [--interpolation 1 0.75]
        [--set KEY=VALUE …] [--json FILE] (needs ../shared/data)
 
-STUDENT is the folder of an en-uk student, such as runs/ua-laptop/model. Swedish is added to it as in recipes/add-
-sv.yaml, with several shares of the steps for Ukrainian rows; every run has the same number of steps. Accuracy (from
-English / to English) and Spearman correlation in per cent. Given again, it runs only what is not finished.
+STUDENT is the folder of an en-uk student, such as runs/ua-laptop/model. Swedish is added to it as in
+recipes/add-sv.yaml, with several shares of the steps for Ukrainian rows; every run has the same number of steps.
+Accuracy (from English / to English) and Spearman correlation in per cent. Given again, it runs only what is not
+finished.
 """
 
 from __future__ import annotations

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_models import with_own_code
 
 from distill.degrade import degrade
 from distill.errors import ModelError
@@ -16,31 +15,13 @@ from distill.pipeline import Outcome, run_recipe
 from distill.recipe import load_recipe
 from distill.rundir import Mode
 
-CODE = """
-from transformers import BertConfig, BertModel
-
-
-class OwnConfig(BertConfig):
-    model_type = "own"
-
-
-class OwnModel(BertModel):
-    config_class = OwnConfig
-"""
 TRAINING = {"batch_size": 16, "max_steps": 2, "precision": "fp32", "trackers": []}
 
 
 @pytest.fixture
 def own_code(tmp_path: Path, tiny_teacher: Path) -> Path:
     """Folder of the tiny teacher with its architecture in a Python file."""
-    folder = tmp_path / "own"
-    shutil.copytree(tiny_teacher, folder)
-    (folder / "modeling_own.py").write_text(CODE)
-    config = json.loads((folder / "config.json").read_text())
-    config |= {"model_type": "own", "architectures": ["OwnModel"]}
-    config["auto_map"] = {"AutoConfig": "modeling_own.OwnConfig", "AutoModel": "modeling_own.OwnModel"}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
+    return with_own_code(tiny_teacher, tmp_path / "own")
 
 
 @pytest.mark.parametrize("kind", ["pretrained", "transplant"])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from command import CommandServer, Ended, Moment
+from tiny_models import with_own_code
 
 from distill.encode import encode
 from distill.errors import ModelError
@@ -238,15 +239,7 @@ def test_a_trimmed_model_of_half_precision_stays_so(distill: CommandServer, tiny
 def test_a_model_with_code_of_its_own_is_trimmed_when_allowed(
     distill: CommandServer, tiny_xlmr: Path, tmp_path: Path
 ) -> None:
-    model = shutil.copytree(tiny_xlmr, tmp_path / "own")
-    (model / "own.py").write_text(
-        "from transformers import XLMRobertaConfig, XLMRobertaModel\n\n"
-        "class OwnConfig(XLMRobertaConfig):\n    model_type = 'own'\n\n"
-        "class OwnModel(XLMRobertaModel):\n    config_class = OwnConfig\n"
-    )
-    config = json.loads((model / "config.json").read_text())
-    auto = {"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"}
-    (model / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": auto}))
+    model = with_own_code(tiny_xlmr, tmp_path / "own")
     (tmp_path / "texts.txt").write_text("A cat.\n", encoding="utf-8")
     command = ["trim", model, "--languages", "en", "--texts", tmp_path / "texts.txt", "--out", tmp_path / "small"]
     refused = distill.run(*command)
@@ -254,7 +247,7 @@ def test_a_model_with_code_of_its_own_is_trimmed_when_allowed(
     assert "read that code, then give --trust-remote-code" in refused.errors
     ended = distill.run(*command, "--trust-remote-code")
     assert ended.code == 0, ended.errors
-    assert (tmp_path / "small" / "own.py").is_file()
+    assert (tmp_path / "small" / "modeling_own.py").is_file()
 
 
 def test_what_cannot_be_trimmed_is_refused(distill: CommandServer, tiny_xlmr: Path, tmp_path: Path) -> None:
