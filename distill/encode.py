@@ -1,4 +1,4 @@
-"""Running an encoder fast: precision by hardware, padding by length, vectors of many texts."""
+"""Running an encoder fast: precision by hardware, vectors of many texts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from transformers import PreTrainedModel
 
 from distill.attention import use_short_attention
+from distill.padding import length_batches, pad
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-Features = dict[str, torch.Tensor]
 FeaturesOf = Callable[[npt.NDArray[np.int64]], Mapping[str, Any]]
 Vectors = npt.NDArray[np.float32]
 EncodeTexts = Callable[[Sequence[str]], Vectors]
@@ -66,70 +66,6 @@ def cast_weights(model: torch.nn.Module, precision: Precision) -> Iterator[None]
     finally:
         for layer, weight in zip(layers, weights, strict=True):
             layer.weight.data = weight
-
-
-def pad(ids: Sequence[npt.NDArray[np.int32]], pad_id: int, shape: tuple[int, int] | None = None) -> Features:
-    """Return token ids of different lengths as `input_ids` and `attention_mask`, both (n, longest).
-
-    Args:
-        ids: token ids of each text.
-        pad_id: id that fills rows up.
-        shape: rows and columns, if there are to be more. Further rows have one token, which attention wants to see.
-    """
-    lengths = np.fromiter((len(row) for row in ids), np.int64, len(ids))
-    n, longest = shape or (len(ids), int(lengths.max(initial=1)))
-    mask = np.arange(longest) < np.concatenate([lengths, np.ones(n - len(ids), np.int64)])[:, None]
-    padded = np.full(mask.shape, pad_id, np.int64)
-    padded[: len(ids)][mask[: len(ids)]] = np.concatenate(ids) if ids else 0
-    return {"input_ids": torch.from_numpy(padded), "attention_mask": torch.from_numpy(mask.astype(np.int64))}
-
-
-def length_batches(
-    lengths: npt.NDArray[np.int32], tokens: int, pad_to: Sequence[int] | None = None, most: int | None = None
-) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield row numbers from long to short, so many at a time that a padded batch has about `tokens` tokens.
-
-    Args:
-        lengths: tokens per row (n,).
-        tokens: of a batch, padded.
-        pad_to: lengths that rows are padded to; to the longest of a batch if None.
-        most: most rows of a batch.
-    """
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        size = _rows_that_fit(tokens, padded_length(int(lengths[order[start]]), pad_to), most)
-        yield order[start : start + size]
-        start += size
-
-
-def _rows_that_fit(tokens: int, length: int, most: int | None) -> int:
-    return max(1, min(tokens // length, most or tokens))
-
-
-def padded_length(longest: int, pad_to: Sequence[int] | None) -> int:
-    """Return the length that texts are padded to: the smallest of `pad_to` that fits the longest, or its own.
-
-    Raises:
-        ValueError: it is longer than all of them.
-    """
-    if pad_to is None:
-        return max(1, longest)
-    if longest > max(pad_to):
-        raise ValueError(f"a text of {longest} tokens fits none of {list(pad_to)}")
-    return min(length for length in pad_to if length >= longest)
-
-
-def padded_shape(
-    lengths: npt.NDArray[np.int32], tokens: int, pad_to: Sequence[int] | None, most: int | None = None
-) -> tuple[int, int]:
-    """Return rows and columns of one of `length_batches`.
-
-    With `pad_to`, a compiler sees few of them: each length has its number of rows, and the last of the batches may have
-    fewer texts than rows.
-    """
-    length = padded_length(int(lengths.max()), pad_to)
-    return len(lengths) if pad_to is None else _rows_that_fit(tokens, length, most), length
 
 
 def encode(

@@ -19,10 +19,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from distill.encode import Features, length_batches, own_features, pad, padded_length, padded_shape
+from distill.encode import is_static, own_features
 from distill.errors import RunError
 from distill.mixture import Step
 from distill.objectives import Heads, ObjectiveRows, compared, compared_columns, couples_rows, row_losses, text_batch
+from distill.padding import Features, length_batches, pad, padded_length, padded_shape, tight_batches
 from distill.recipe.objectives import Objective, TranslationObjective
 from distill.reduction import ProjectedVectors
 from distill.store import Keys, Rows, TokenStore, VectorStore
@@ -119,6 +120,12 @@ class Gradients:
     batch_size: int
     micro_batch_size: int | None
     pad_to: tuple[int, ...] | None
+
+    def __post_init__(self) -> None:
+        student = self.accelerator.unwrap_model(self.encoder).student
+        self._is_tight = self.accelerator.device.type == "cpu" and not self.pad_to and not is_static(student)
+        data = (*self.data.train.values(), *self.data.dev.values())
+        self._longest = max((int(rows.length.max(initial=1)) for rows in data), default=1)
 
     def backward(self, step: Step) -> tuple[torch.Tensor, int]:
         """Add the gradient of a step's batch to the parameters.
@@ -227,12 +234,24 @@ class Gradients:
             return np.array_split(everything, math.ceil(len(lengths) / (self.micro_batch_size * columns)))
         chunks = self._chunks(lengths)
         padded = sum(math.prod(shape) for _, shape in chunks)
-        fits = padded <= token_budget(TOKENS_PER_BACKWARD, self.accelerator.device)
-        return [everything] if fits else [rows for rows, _ in chunks]
+        if padded <= token_budget(TOKENS_PER_BACKWARD, self.accelerator.device):
+            return [everything]
+        budget, kept = token_budget(TOKENS_PER_CHUNK, self.accelerator.device), 0
+        parts: list[list[Rows]] = []
+        for rows, shape in chunks:  # small ones together: each part has a backward pass of its own
+            kept += math.prod(shape)
+            if not parts or kept > budget:
+                parts.append([rows])
+                kept = math.prod(shape)
+            else:
+                parts[-1].append(rows)
+        return [np.concatenate(part) for part in parts]
 
     def _chunks(self, lengths: npt.NDArray[np.int32]) -> list[tuple[npt.NDArray[np.int64], tuple[int, int]]]:
         """Return which texts are padded together, and to how many rows and columns."""
         budget, most = token_budget(TOKENS_PER_CHUNK, self.accelerator.device), None
+        if self._is_tight:
+            return tight_batches(lengths, budget, self._longest)
         if self.pad_to:  # a fixed shape needs no more rows than a batch has texts
             rows_at_once = self.micro_batch_size or math.ceil(self.batch_size / self.accelerator.num_processes)
             most = rows_at_once * max(data.texts.shape[1] for data in self.data.train.values())

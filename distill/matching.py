@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.encode import length_batches, pad
 from distill.errors import RunError
 from distill.gradients import TOKENS_PER_CHUNK, TrainingData, token_budget
 from distill.mixture import Step
 from distill.objectives import ENGLISH
+from distill.padding import length_batches, pad
 from distill.recipe import Recipe
 from distill.store import Rows, TokenStore
 

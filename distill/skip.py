@@ -21,8 +21,9 @@ import torch
 from torch import nn
 
 from distill.corpora import Corpus
-from distill.encode import length_batches, pad, token_ids
+from distill.encode import token_ids
 from distill.errors import ModelError
+from distill.padding import length_batches, pad
 from distill.spread import spread_over
 from distill.teacher import Teacher
 

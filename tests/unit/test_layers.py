@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "distill"
 
 RANKS = [
-    ["errors", "progress", "attention", "pictures", "spread"],
+    ["errors", "progress", "attention", "padding", "pictures", "spread"],
     ["files", "languages", "encode", "duplicates", "scripts", "identify", "hmm"],
     ["recipe"],
     [

@@ -15,9 +15,10 @@ from sentence_transformers import SentenceTransformer
 
 from distill import static
 from distill.corpora import Corpus, SentenceFilter, load_corpora
-from distill.encode import encode, own_features, pad, token_ids
+from distill.encode import encode, own_features, token_ids
 from distill.errors import ModelError
 from distill.models import encoder_digest, longest_input
+from distill.padding import pad
 from distill.recipe import Recipe, StaticStudent, load_recipe
 from distill.static import Side, count_pieces, fit, piece_vectors
 from distill.student import build_student, describe, load_student, save_student
