@@ -76,19 +76,18 @@ def tight_batches(
     few = -n % ROW_STEP > n // ROW_STEP or int(lengths.max(initial=1)) * ROW_STEP > tokens
     step = 1 if few else ROW_STEP
     order = np.argsort(-lengths, kind="stable")
-    columns = np.minimum(-(-np.maximum(lengths[order[::step]], 1) // LENGTH_STEP) * LENGTH_STEP, longest).astype(
-        np.int64
-    )
-    fit = np.maximum(1, tokens // (columns * step))  # groups of `step` rows, by the first of a batch
-    groups = np.arange(len(columns))
-    least, first = np.zeros(len(columns) + 1), np.zeros(len(columns) + 1, np.int64)
-    for end in range(1, len(columns) + 1):
-        size = end - groups[:end]
+    in_group = np.maximum(lengths[order[::step]], 1).astype(np.int64)  # the longest of each group of `step` rows
+    columns = np.minimum(-(-in_group // LENGTH_STEP) * LENGTH_STEP, longest)
+    groups, fit = len(columns), np.maximum(1, tokens // (columns * step))  # groups that fit, by the first of a batch
+    # By the number of groups in batches: the least cost, and the first group of the last batch.
+    least, first = np.zeros(groups + 1), np.zeros(groups + 1, np.int64)
+    for end in range(1, groups + 1):
+        size = end - np.arange(end)
         cost = np.where(size <= fit[:end], least[:end] + columns[:end] * size * step + BATCH_COST, np.inf)
         first[end] = cost.argmin()
         least[end] = cost[first[end]]
     batches: list[tuple[RowNumbers, tuple[int, int]]] = []
-    end = len(columns)
+    end = groups
     while end:
         start = int(first[end])
         batches.append((order[start * step : end * step], ((end - start) * step, int(columns[start]))))
