@@ -35,7 +35,7 @@ def test_a_model_is_some_way_from_the_untrained_student(write_recipe: Callable[.
     own, moved = dict(start[0].named_parameters()), 0.0
     for name, weight in model[0].named_parameters():
         torch.testing.assert_close(weight, own[name] + 0.25 * (trained[name] - own[name]), atol=1e-6, rtol=0)
-        moved = max(moved, float((weight - own[name]).abs().max()))
+        moved = max(moved, float((weight - own[name]).detach().abs().max()))
     assert moved > 1e-3
     assert outcome.facts["weights from step"] == "8 (0.25 of the way from the untrained student)"
     assert "interpolation: 0.25" in (path / "model" / "README.md").read_text()
