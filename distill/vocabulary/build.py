@@ -157,6 +157,8 @@ def unknown_share(tokenizer: Tokenizer, texts: Texts) -> float:
     Only words with a letter count. Bytes are always known.
     """
     kind, model = _model(tokenizer)
+    if unknown_token(model) is None:
+        return 0.0
     knows = _knows(model)
     words = count_words(count_strings(texts()), tokenizer)
     words = Counter({word: n for word, n in words.items() if any(map(str.isalpha, kind.text(model, word)))})
