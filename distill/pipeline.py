@@ -20,7 +20,7 @@ from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration
 from ruamel.yaml import YAML
 
 from distill.card import model_card
-from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora import Corpus, SentenceFilter, english_columns, load_corpora
 from distill.corpora_report import cleaning_dict, cleaning_markdown, corpora_markdown, overlap_markdown
 from distill.encode import best_precision, speed_up
 from distill.errors import DataError, ModelError, RunError
@@ -44,7 +44,6 @@ from distill.teacher import (
     Teacher,
     check_dimensions,
     embed,
-    english_columns,
     load_teacher,
     missing_texts,
     reduced_teacher,

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from distill.alignment import align
-from distill.corpora import Corpus
+from distill.corpora import Corpus, english_columns
 from distill.recipe import AlignmentSection, StaticFit, StaticStudent
 from distill.ridge import Matrix, gram_product, ridge_regression
 from distill.spread import spread_over
 from distill.store import Rows
-from distill.teacher import Teacher, english_columns
+from distill.teacher import Teacher
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -62,13 +62,13 @@ def static_student(
 
     Where no vector is stored, the student is the start.
     """
-    sides = count_pieces(corpora, teacher, tokenizer)
+    sides = sides_of(corpora, teacher, tokenizer)
     start = weigh(piece_vectors(section.alignment, teacher, tokenizer, sides), sides, section.fit.sif)
     vectors = fit(section.fit, teacher, sides, start)
     return assemble(tokenizer, vectors, unit_length=teacher.unit_length)
 
 
-def count_pieces(corpora: Sequence[Corpus], teacher: Teacher, tokenizer: Tokenizer) -> list[Side]:
+def sides_of(corpora: Sequence[Corpus], teacher: Teacher, tokenizer: Tokenizer) -> list[Side]:
     """Return the sides of all corpora: English texts and their translations."""
     sides: list[Side] = []
     for corpus in corpora:

@@ -18,8 +18,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from distill.attention import use_own_attention
-from distill.corpora import Corpus
-from distill.encode import is_static
+from distill.corpora import Corpus, english_columns
+from distill.encode import Vectors, encode, is_static
 from distill.errors import ModelError
 from distill.layers import keep_layers
 from distill.models import load_model, longest_input, token_embeddings
@@ -28,7 +28,7 @@ from distill.rows import Translations, start_rows
 from distill.skip import without_skip
 from distill.spread import spread, spread_over
 from distill.static import assemble, static_student
-from distill.teacher import Teacher, english_columns
+from distill.teacher import Teacher
 from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, renumber_config, trim_vocabulary, with_backend
 from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings, unknown_share
 
@@ -81,7 +81,7 @@ def build_student(
     else:
         student = transplant(section, teacher, corpora, with_vectors=with_vectors)
         if teacher.projection:  # it starts in the teacher's space: English vectors are the projected teacher's
-            student = _with_modules(student, [*_without_normalize(student), teacher.projection.dense()])
+            student = _with_modules([*_without_normalize(student), teacher.projection.dense()])
     if section.layers:
         keep_layers(student[0].model, section.layers)
     _match_dimension(student, teacher)
@@ -118,7 +118,7 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
         if isinstance(module, Pooling) and section.pooling:
             student[place] = Pooling(module.embedding_dimension, section.pooling)
     # Normalize is set by the teacher's, below; prompts are not kept: it is trained on plain sentences.
-    return _with_modules(student, _without_normalize(student))
+    return _with_modules(_without_normalize(student))
 
 
 def _layers_of(model: SentenceTransformer, name: str) -> SentenceTransformer:
@@ -413,7 +413,7 @@ def _set_vocabulary(student: SentenceTransformer, old: Tokenizer, tokenizer: Tok
     model.config.pad_token_id = pad_id
 
 
-def _with_modules(student: SentenceTransformer, modules: Sequence[nn.Module]) -> SentenceTransformer:
+def _with_modules(modules: Sequence[nn.Module]) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     return SentenceTransformer(modules=list(modules), device="cpu")

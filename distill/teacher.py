@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distill.corpora import Corpus
+from distill.corpora import Corpus, english_columns
 from distill.encode import Precision, Vectors, best_precision, encode, speed_up
 from distill.errors import ModelError
 from distill.files import write_atomically
@@ -196,13 +196,6 @@ def embed(
 def _report(progress: Callable[[int, int], None] | None, before: int, total: int, done: int) -> None:
     if progress:
         progress(before + done, total)
-
-
-def english_columns(corpus: Corpus) -> tuple[str, ...]:
-    """Return the columns of a corpus that the teacher reads: those that are in English."""
-    if corpus.kind == "parallel":
-        return ("english",)
-    return corpus.columns if corpus.language == "en" else ()
 
 
 @dataclass

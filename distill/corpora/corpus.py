@@ -121,3 +121,10 @@ class Corpus:
         for start in range(0, len(rows), ROWS_PER_BATCH):
             batch = self.rows[rows[start : start + ROWS_PER_BATCH]]
             yield tuple(list(batch[column]) for column in self.columns)
+
+
+def english_columns(corpus: Corpus) -> tuple[str, ...]:
+    """Return the columns of a corpus that are in English, which a teacher reads."""
+    if corpus.kind == "parallel":
+        return ("english",)
+    return corpus.columns if corpus.language == "en" else ()

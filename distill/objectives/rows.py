@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from distill.corpora import Corpus
+from distill.corpora import Corpus, english_columns
 from distill.errors import DataError
 from distill.recipe.objectives import ClassificationObjective, Objective, ScoredObjective
 from distill.store import Keys, Rows, TokenStore, text_keys
@@ -66,11 +66,7 @@ def corpora_of(objective: Objective, corpora: Sequence[Corpus]) -> list[Corpus]:
 
 def teacher_columns(objective: Objective, corpus: Corpus) -> tuple[str, ...]:
     """Return the columns of a corpus whose teacher vectors an objective reads."""
-    if not objective.reads_teacher:
-        return ()
-    if corpus.kind == "parallel":
-        return ("english",)
-    return corpus.columns if corpus.language == "en" else ()
+    return english_columns(corpus) if objective.reads_teacher else ()
 
 
 def columns_to_embed(objectives: Mapping[str, Objective], corpus: Corpus) -> tuple[str, ...]:

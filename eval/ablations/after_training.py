@@ -24,14 +24,14 @@ from sentence_transformers import SentenceTransformer
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 from common import main_scores, table
 
-from distill.corpora import SentenceFilter, load_corpora
+from distill.corpora import SentenceFilter, english_columns, load_corpora
 from distill.encode import EncodeTexts, Vectors, encode, speed_up
 from distill.evaluate import Score, evaluate
 from distill.interpolation import copy_weights, interpolate
 from distill.recipe import load_recipe
 from distill.skip import fit_skip, mean_embeddings, without_skip
 from distill.student import load_student
-from distill.teacher import embed, english_columns, load_teacher
+from distill.teacher import embed, load_teacher
 from distill.testsets import TestSet, load_suites, sentences_by_suite
 
 CPU = torch.device("cpu")

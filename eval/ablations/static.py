@@ -26,14 +26,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 from common import DATA, cell, main_scores, table
 
 from distill import static
-from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora import Corpus, SentenceFilter, english_columns, load_corpora
 from distill.encode import encode
 from distill.evaluate import evaluate
 from distill.recipe import Recipe, StaticStudent
 from distill.reduction import principal_components
 from distill.ridge import Matrix, ridge_regression
 from distill.student import build_student
-from distill.teacher import Teacher, embed, english_columns, load_teacher, project
+from distill.teacher import Teacher, embed, load_teacher, project
 from distill.testsets import TestSet, load_suites, sentences_by_suite
 
 CORPORA = {
@@ -116,7 +116,7 @@ def variants(parts: Parts, sif: float, *, short: bool) -> dict[str, Callable[[],
     teacher, corpora, default = parts.teacher, parts.corpora, section(fit={"sif": sif})
     model = build_student(default, teacher, corpora, torch.device("cpu"))
     tokenizer: Tokenizer = model.tokenizer
-    sides = static.count_pieces(corpora, teacher, tokenizer)
+    sides = static.sides_of(corpora, teacher, tokenizer)
     vectors = static.piece_vectors(default.alignment, teacher, tokenizer, sides)
     start = static.weigh(vectors, sides, default.fit.sif)
     made = partial(static.assemble, tokenizer, unit_length=True)

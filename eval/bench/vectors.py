@@ -10,10 +10,10 @@ import time
 import numpy as np
 from common import PAIRS, finish, load, recipe, spread, start
 
-from distill.corpora import Corpus
+from distill.corpora import Corpus, english_columns
 from distill.encode import encode
 from distill.store import Rows, VectorStore
-from distill.teacher import embed, english_columns
+from distill.teacher import embed
 
 SENTENCES = 20_000
 SAMPLE = 4_000

@@ -15,14 +15,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from distill.corpora import SentenceFilter, load_corpora
+from distill.corpora import SentenceFilter, english_columns, load_corpora
 from distill.objectives import Heads, compared
 from distill.optimizer import learning_rate_factor, make_optimizer
 from distill.pipeline import training_data
 from distill.recipe import Recipe, TrainingSection, load_recipe
 from distill.rundir import RunDirectory
 from distill.student import build_student
-from distill.teacher import embed, english_columns, load_teacher
+from distill.teacher import embed, load_teacher
 from distill.train import Trainer, TrainingResult
 
 CPU = torch.device("cpu")

@@ -11,14 +11,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from distill.corpora import SentenceFilter, load_corpora
+from distill.corpora import SentenceFilter, english_columns, load_corpora
 from distill.errors import RunError
 from distill.gradients import TOKENS_PER_BACKWARD, TOKENS_PER_CHUNK
 from distill.pipeline import training_data
 from distill.recipe import load_recipe
 from distill.rundir import RunDirectory
 from distill.student import build_student
-from distill.teacher import embed, english_columns, load_teacher
+from distill.teacher import embed, load_teacher
 from distill.train import Trainer
 
 CPU = torch.device("cpu")

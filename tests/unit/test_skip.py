@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 from transformers import AutoConfig, AutoModel
 
 from distill import skip
-from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora import Corpus, SentenceFilter, english_columns, load_corpora
 from distill.encode import encode, speed_up, token_ids
 from distill.errors import ModelError, RecipeError
 from distill.pipeline import run_recipe
@@ -21,7 +21,7 @@ from distill.plan import plan_run
 from distill.recipe import Recipe, load_recipe
 from distill.skip import add_skip, check_first_input, first_input, mean_embeddings, without_skip
 from distill.student import build_student, load_student, save_student
-from distill.teacher import Teacher, embed, english_columns, load_teacher
+from distill.teacher import Teacher, embed, load_teacher
 
 CPU = torch.device("cpu")
 TEXTS = ["Їжак і кіт сплять.", "Et barn spiser æbler på gården.", "The cat sleeps.", "a"]

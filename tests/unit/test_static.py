@@ -14,15 +14,15 @@ from scipy import sparse
 from sentence_transformers import SentenceTransformer
 
 from distill import static
-from distill.corpora import Corpus, SentenceFilter, load_corpora
+from distill.corpora import Corpus, SentenceFilter, english_columns, load_corpora
 from distill.encode import encode, own_features, token_ids
 from distill.errors import ModelError
 from distill.models import encoder_digest, longest_input
 from distill.padding import pad
 from distill.recipe import Recipe, StaticStudent, load_recipe
-from distill.static import Side, count_pieces, fit, piece_vectors
+from distill.static import Side, fit, piece_vectors, sides_of
 from distill.student import build_student, describe, load_student, save_student
-from distill.teacher import Teacher, embed, english_columns, load_teacher
+from distill.teacher import Teacher, embed, load_teacher
 
 CPU = torch.device("cpu")
 Parts = tuple[Recipe, Teacher, list[Corpus]]
@@ -57,7 +57,7 @@ def test_the_fit_is_weighted_least_squares(parts: Callable[..., Parts], unit_len
     recipe, teacher, corpora = parts(fit={"ridge": 0.5, "rounds": 200}, vocabulary={"size": 300})
     tokenizer = build((recipe, teacher, corpora)).tokenizer
     teacher = replace(teacher, unit_length=unit_length)
-    sides = count_pieces(corpora, teacher, tokenizer)
+    sides = sides_of(corpora, teacher, tokenizer)
     assert isinstance(recipe.student, StaticStudent)
     found = fit(recipe.student.fit, teacher, sides, np.zeros((tokenizer.get_vocab_size(), 32), np.float32))
 
@@ -97,7 +97,7 @@ def test_a_word_starts_where_its_translation_is(parts: Callable[..., Parts]) -> 
     recipe, teacher, corpora = parts()
     tokenizer = build((recipe, teacher, corpora)).tokenizer
     assert isinstance(recipe.student, StaticStudent)
-    vectors = piece_vectors(recipe.student.alignment, teacher, tokenizer, count_pieces(corpora, teacher, tokenizer))
+    vectors = piece_vectors(recipe.student.alignment, teacher, tokenizer, sides_of(corpora, teacher, tokenizer))
     ids = tokenizer.get_vocab()
     assert vectors[ids["and"]] == pytest.approx(teacher.vectors(["and"])[0], abs=0.01)
     # "і" (and) occurs in dozens of the 200 sentences, nearly always with "and".
@@ -123,14 +123,14 @@ def test_each_language_is_aligned_alone_with_as_many_pairs(
 
     monkeypatch.setattr(static, "align", align)
     assert isinstance(recipe.student, StaticStudent)
-    piece_vectors(recipe.student.alignment, teacher, tokenizer, count_pieces(corpora, teacher, tokenizer))
+    piece_vectors(recipe.student.alignment, teacher, tokenizer, sides_of(corpora, teacher, tokenizer))
     assert seen == [60, 30]
 
 
 def test_the_direction_that_all_sentences_share_is_taken_out(parts: Callable[..., Parts]) -> None:
     recipe, teacher, corpora = parts()
     tokenizer = build((recipe, teacher, corpora)).tokenizer
-    sides = count_pieces(corpora, teacher, tokenizer)
+    sides = sides_of(corpora, teacher, tokenizer)
     vectors = np.random.default_rng(0).normal(size=(tokenizer.get_vocab_size(), 32)).astype(np.float32) + 3
     start = static.weigh(vectors, sides, 1e-3)
     counts = sum(side.counts.sum(axis=0) for side in sides)
@@ -145,7 +145,7 @@ def test_where_no_vectors_are_stored_it_is_the_start(parts: Callable[..., Parts]
     recipe, teacher, corpora = parts(stored=False)
     student = build((recipe, teacher, corpora))
     assert isinstance(recipe.student, StaticStudent)
-    sides = count_pieces(corpora, teacher, student.tokenizer)
+    sides = sides_of(corpora, teacher, student.tokenizer)
     vectors = piece_vectors(recipe.student.alignment, teacher, student.tokenizer, sides)
     start = static.weigh(vectors, sides, recipe.student.fit.sif)
     assert np.abs(start).max() > 0.01
@@ -187,7 +187,7 @@ def test_padding_does_not_count(parts: Callable[..., Parts]) -> None:
 
 def test_a_side_knows_what_it_translates(parts: Callable[..., Parts]) -> None:
     recipe, teacher, corpora = parts()
-    sides = count_pieces(corpora, teacher, build((recipe, teacher, corpora)).tokenizer)
+    sides = sides_of(corpora, teacher, build((recipe, teacher, corpora)).tokenizer)
     english: list[Side] = sides[::2]
     assert [side.english for side in english] == [None, None]
     assert all(side.english is other for side, other in zip(sides[1::2], english, strict=True))

@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from sklearn.decomposition import TruncatedSVD
 
-from distill.corpora import SentenceFilter, load_corpora
+from distill.corpora import SentenceFilter, english_columns, load_corpora
 from distill.encode import encode
 from distill.errors import ModelError
 from distill.layers import keep_layers
@@ -21,7 +21,7 @@ from distill.recipe import LayersSection, PretrainedStudent, TrimmingSection, lo
 from distill.reduction import principal_components
 from distill.store import VectorStore, text_keys
 from distill.student import build_student, load_student, save_student
-from distill.teacher import embed, english_columns, load_teacher, reduced_teacher
+from distill.teacher import embed, load_teacher, reduced_teacher
 
 CPU = torch.device("cpu")
 
