@@ -29,6 +29,9 @@ log = logging.getLogger("distill")
 MAX_PIECES = 64
 """A sentence with more distinct pieces is left out: it says little and costs the square."""
 
+MOST_LONG = 0.2
+"""Share of the sentence pairs that may be left out for their length without a warning."""
+
 MAX_LINKS = 20_000_000
 """Most links kept, for memory: about 50 bytes each while they are sorted. 73,000 short pairs have 16 million."""
 
@@ -150,7 +153,13 @@ def _is_first(ordered: Numbers) -> npt.NDArray[np.bool_]:
 
 def _used_sentences(n_targets: Numbers, n_sources: Numbers) -> npt.NDArray[np.bool_]:
     """Return which sentences are aligned, given the number of distinct pieces of both sides."""
-    fits = (np.minimum(n_targets, n_sources) > 0) & (np.maximum(n_targets, n_sources) <= MAX_PIECES)
+    long = np.maximum(n_targets, n_sources) > MAX_PIECES
+    if long.sum() > MOST_LONG * len(long):
+        log.warning(
+            "alignment: %d of %d sentence pairs are left out, a side has more than %d distinct pieces: the new pieces "
+            "start better from sentences than from paragraphs", long.sum(), len(long), MAX_PIECES,
+        )  # fmt: skip
+    fits = (np.minimum(n_targets, n_sources) > 0) & ~long
     usable = np.flatnonzero(fits)
     n_links = int((n_targets * n_sources)[usable].sum())
     if n_links > MAX_LINKS:

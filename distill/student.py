@@ -49,6 +49,10 @@ KNOWN_ROWS = 20_000
 MOST_UNKNOWN = 0.5
 """A student knows a language if at most this share of its words are unknown."""
 
+COMPARED_TEXTS = 100
+LEAST_COSINE = 0.5
+"""A student is of a teacher if their vectors of so many English texts have at least this mean cosine."""
+
 ALWAYS = 10**9
 """Occurrences of a piece that is not to change at all."""
 
@@ -184,7 +188,7 @@ def transplant(
             does not know a language that is not to be added.
     """
     if section.model:
-        student = _earlier_student(section, section.model, teacher)
+        student = _earlier_student(section, section.model, teacher, corpora)
     else:
         student = _layers_of(copy.deepcopy(teacher.model), teacher.section.model)
     where = f"student: {section.model}" if section.model else f"teacher: {teacher.section.model}"
@@ -220,8 +224,14 @@ def transplant(
     return student
 
 
-def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) -> SentenceTransformer:
-    """Return the student that is to learn more languages."""
+def _earlier_student(
+    section: TransplantStudent, name: str, teacher: Teacher, corpora: Sequence[Corpus]
+) -> SentenceTransformer:
+    """Return the student that is to learn more languages.
+
+    Raises:
+        ModelError: it is not of this teacher, as its vectors of the corpora's English sentences show.
+    """
     student = load_model(
         "student",
         name,
@@ -238,7 +248,21 @@ def _earlier_student(section: TransplantStudent, name: str, teacher: Teacher) ->
             expected=f"{teacher.dimension}, as those of its teacher",
             hint="a student of fewer dimensions learns no more languages: name them in the recipe that makes it",
         )
+    texts = list(itertools.islice(_texts(corpora, english=True, most=COMPARED_TEXTS)(), COMPARED_TEXTS))
+    if texts and (cosine := _mean_cosine(encode(student, texts), teacher.vectors(texts))) < LEAST_COSINE:
+        raise ModelError(
+            f"student: {name}",
+            f"a mean cosine of {cosine:.2f} between its vectors of English sentences and those of the teacher",
+            expected=f"at least {LEAST_COSINE}, as a student of {teacher.section.model} has",
+            hint="name the teacher that it was made from",
+        )
     return student
+
+
+def _mean_cosine(some: Vectors, others: Vectors) -> float:
+    """Return the mean cosine of the rows of two matrices (n, dimension)."""
+    norms = np.linalg.norm(some, axis=1) * np.linalg.norm(others, axis=1)
+    return float(np.mean(np.einsum("nd,nd->n", some, others) / np.maximum(norms, 1e-12)))
 
 
 def _check_known(tokenizer: Tokenizer, name: str | None, known: Sequence[Corpus]) -> None:
@@ -371,6 +395,9 @@ def _translations(
     A replaced vocabulary has new pieces on the English side too.
     """
     parallel = [corpus for corpus in corpora if corpus.kind == "parallel"]
+    languages = {corpus.language for corpus in parallel}
+    if alone := sorted({corpus.language for corpus in corpora} - languages - {"en"}):
+        log.warning("student: no parallel rows of %s: the new pieces start from their spelling alone", ", ".join(alone))
     translations = []
     for language in dict.fromkeys(corpus.language for corpus in parallel):
         own = [corpus for corpus in parallel if corpus.language == language]

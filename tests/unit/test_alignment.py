@@ -112,6 +112,13 @@ def test_a_sentence_with_too_many_pieces_is_left_out(n: int) -> None:
     assert (swapped.indices.max() >= 4) == (n <= MAX_PIECES)
 
 
+@pytest.mark.parametrize(("n", "warned"), [(1, False), (2, True)])
+def test_corpora_of_paragraphs_are_warned_of(n: int, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    long = (list(range(MAX_PIECES + 1)), [0, 1])
+    align([[*BOOKS, *BOOKS, *[long] * n]], n_target=MAX_PIECES + 1, n_source=4, rounds=1)
+    assert (f"{n} of {2 * len(BOOKS) + n} sentence pairs are left out" in caplog.text) == warned
+
+
 def test_over_the_limit_of_links_sentences_are_taken_from_everywhere(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

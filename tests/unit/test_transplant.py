@@ -12,6 +12,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense
+from tiny_models import make_tiny_model
 
 from distill import student as student_module
 from distill.corpora import Corpus, SentenceFilter, load_corpora
@@ -190,6 +191,30 @@ def test_a_language_that_an_earlier_student_does_not_know_is_to_be_added(
         build_student(recipe.student, teacher, corpora, CPU)
     assert (error.value.where, error.value.hint) == ("student.add", "add uk to student.add")
     build_student(recipe.student, teacher, danish, CPU, with_vectors=False)
+
+
+def test_a_student_of_another_teacher_learns_no_language(
+    parts: Callable[..., Parts], everyday_rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    other = make_tiny_model(tmp_path, [row["en"] for row in everyday_rows])
+    model = SentenceTransformer(str(other), device="cpu")
+    final = model[0].model.encoder.layer[-1].output.LayerNorm
+    final.weight.data[::2].neg_()
+    save_student(model, tmp_path / "earlier")
+    recipe, teacher, corpora = parts(model=str(tmp_path / "earlier"), add=["uk", "da"])
+    with pytest.raises(ModelError, match=r"a mean cosine of 0\.\d\d between") as error:
+        build_student(recipe.student, teacher, corpora, CPU, with_vectors=False)
+    assert error.value.hint == "name the teacher that it was made from"
+
+
+def test_a_language_without_parallel_rows_is_named(
+    parts: Callable[..., Parts], caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe, teacher, (ukrainian, danish) = parts()
+    build_student(recipe.student, teacher, [ukrainian, replace(danish, language="en")], CPU)
+    assert "no parallel rows" not in caplog.text
+    build_student(recipe.student, teacher, [ukrainian, replace(danish, kind="pairs")], CPU)
+    assert "no parallel rows of da: the new pieces start from their spelling alone" in caplog.text
 
 
 @pytest.mark.parametrize("mode", ["extend", "replace"])
