@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,10 +13,18 @@ import click
 from distill.cli.hub import go_offline_if_cut_off, quiet_libraries
 from distill.errors import DataError, StorageError
 
+log = logging.getLogger("distill")
+
+MOST_IDENTIFIED = 100_000
+"""Lines whose languages are identified, which takes a second or two."""
+
+LEAST_SHARE = 0.01
+"""Share of these lines that a language has at least."""
+
 
 @click.command()
 @click.argument("model")
-@click.option("--languages", required=True, help="What it is to be used for, such as en,uk.")
+@click.option("--languages", required=True, help="Those of the texts, such as en,uk.")
 @click.option(
     "--texts",
     "files",
@@ -47,18 +57,18 @@ def trim(
     _check_new_folder(out)
     go_offline_if_cut_off([model])
     quiet_libraries()
-    from distill.files import disk_errors
+    from distill.files import disk_errors, whole_folder
     from distill.models import load_model
-    from distill.named_models import model_folder
+    from distill.named_models import model_source
     from distill.objectives import copy_heads
     from distill.report import size_facts
     from distill.student import check_encoder, describe, remember_sizes, save_student
     from distill.trimming import trim_vocabulary
 
-    folder = model_folder(model)
+    source = model_source(model, None)
     loaded = load_model(
         "model",
-        str(folder),
+        source,
         trust_remote_code=trust_remote_code,
         to_trust="give --trust-remote-code",
         as_stored=True,
@@ -66,24 +76,42 @@ def trim(
     check_encoder(f"model: {model}", loaded)
 
     def texts() -> Iterator[str]:
-        for file in files:
-            try:
-                with file.open(encoding="utf-8-sig") as lines:
-                    yield from filter(None, map(str.strip, lines))
-            except UnicodeDecodeError as error:
-                raise DataError(str(file), "not UTF-8", hint="save it as UTF-8") from error
+        return itertools.chain.from_iterable(map(_lines, files))
 
     if not any(texts()):
         raise DataError(", ".join(map(str, files)), "no text", expected="sentences in these languages")
     remember_sizes(loaded)
     lost = trim_vocabulary(loaded, texts, languages=len(codes), size=size, min_count=min_count, where="--size")
-    with disk_errors(out):
-        save_student(loaded, out)
-        copy_heads(folder, out)
+    with disk_errors(out), whole_folder(out) as folder:
+        save_student(loaded, folder)
+        copy_heads(Path(source), folder)
+    _warn_of_absent(codes, files)
     for name, value in size_facts(describe(loaded)).items():
         click.echo(f"{name}: {value}")
     click.echo(f"lost: {100 * lost:.3f} % of the pieces in the texts")
     click.echo(f"The model is in {out}")
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """Yield the lines of a text file that are not blank."""
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            yield from filter(None, map(str.strip, lines))
+    except UnicodeDecodeError as error:
+        raise DataError(str(file), "not UTF-8", hint="save it as UTF-8") from error
+
+
+def _warn_of_absent(languages: Iterable[str], files: Sequence[Path]) -> None:
+    """Warn of languages that hardly any lines at the beginning of the files are in, if they can be identified."""
+    from distill import identify
+
+    some = [text for file in files for text in itertools.islice(_lines(file), MOST_IDENTIFIED // len(files))]
+    best = identify.log_odds(some).argmax(axis=1).tolist()
+    for language in sorted(filter(identify.knows, languages)):
+        own = identify.columns(language)
+        found = sum(place in own for place in best)
+        if found < LEAST_SHARE * len(some):
+            log.warning("--texts: %d of %d lines are in %s: most of its pieces are cut out", found, len(some), language)
 
 
 def _check_new_folder(path: Path) -> None:

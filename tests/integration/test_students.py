@@ -210,14 +210,40 @@ def test_where_a_trimmed_model_cannot_be_written_is_said_before_the_work(
         assert "no-model" not in ended.errors
 
 
-def test_a_disk_that_is_full_when_a_trimmed_model_is_written(
-    distill: CommandServer, tiny_xlmr: Path, tmp_path: Path
-) -> None:
+def test_a_trimmed_model_is_whole_or_not_there(distill: CommandServer, tiny_xlmr: Path, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("A cat.\n", encoding="utf-8")
+    command = ["trim", tiny_xlmr, "--languages", "en", "--texts", tmp_path / "texts.txt", "--out", tmp_path / "small"]
+    killed = Moment("open", r"/modules\.json$")
+    assert distill.run(*command, kill_at=killed).code == -9
+    assert not (tmp_path / "small").exists()
     command = ["trim", tiny_xlmr, "--languages", "en", "--texts", tmp_path / "texts.txt", "--out", tmp_path / "small"]
     ended = distill.run(*command, disk_bytes=20_000)
     assert ended.code == 2, ended.errors
     assert "the disk is full" in ended.errors
+    assert [path.name for path in tmp_path.iterdir() if "small" in path.name] == []
+    assert distill.run(*command).code == 0
+    assert (tmp_path / "small" / "modules.json").is_file()
+    assert [path.name for path in tmp_path.iterdir() if "small" in path.name] == ["small"]
+
+
+def test_languages_that_are_hardly_in_the_texts_are_named(
+    distill: CommandServer, tiny_xlmr: Path, everyday_rows: list[dict[str, str]], tmp_path: Path
+) -> None:
+    for code in ("en", "uk"):
+        (tmp_path / code).write_text("\n".join(row[code] for row in everyday_rows[:100]), encoding="utf-8")
+    command = ["trim", tiny_xlmr, "--languages", "en,uk", "--texts", tmp_path / "en", "--out"]
+    assert "0 of 100 lines are in uk" in distill.run(*command, tmp_path / "small").errors
+    both = distill.run(*command, tmp_path / "other", "--texts", tmp_path / "uk")
+    assert both.code == 0, both.errors
+    assert "lines are in" not in both.errors
+
+
+def test_a_model_that_is_not_there_is_not_asked_of_the_hub(distill: CommandServer, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("A cat.\n", encoding="utf-8")
+    command = ["trim", "./missing", "--languages", "en", "--texts", tmp_path / "texts.txt", "--out", tmp_path / "small"]
+    ended = distill.run(*command)
+    assert ended.code == 2
+    assert "model: ./missing: no such folder" in ended.errors
 
 
 def test_a_trimmed_model_of_half_precision_stays_so(distill: CommandServer, tiny_xlmr: Path, tmp_path: Path) -> None:
