@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distill.errors import RunError
 from distill.gradients import TOKENS_PER_CHUNK, TrainingData, token_budget
 from distill.mixture import Step
 from distill.objectives import ENGLISH
@@ -73,16 +72,10 @@ class LayerMatching:
 def layer_matching(
     recipe: Recipe, student: SentenceTransformer, data: TrainingData, accelerator: Accelerator
 ) -> LayerMatching | None:
-    """Return the layer matching of a run, None if its recipe asks for none.
-
-    Raises:
-        RunError: the run has several processes.
-    """
+    """Return the layer matching of a run of one process, None if its recipe asks for none."""
     section = None if recipe.student.kind == "static" else recipe.student.layers
     if section is None or section.match is None or data.teacher is None:
         return None
-    if accelerator.num_processes > 1:
-        raise RunError("student.layers.match", f"{accelerator.num_processes} processes", expected="one process")
     texts = {
         name: data.train[name].texts[:, ENGLISH]
         for name, objective in recipe.objectives.items()

@@ -221,7 +221,10 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     Raises:
         RunError: the hardware cannot do what the recipe or the number of processes asks for.
     """
-    device = _process_state().device
+    state = _process_state()
+    device, processes = state.device, state.num_processes
+    if recipe.matches_layers and processes > 1:
+        raise RunError("student.layers.match", f"{processes} processes", expected="one process")
     precision = best_precision(recipe.training.precision, device)
     if precision == "fp16" and device.type == "cpu":
         raise RunError("training.precision", "fp16 does not train on a CPU", expected="auto, bf16 or fp32")
