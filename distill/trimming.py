@@ -319,9 +319,10 @@ def unknown_token(model: Mapping[str, Any]) -> str | None:
 def _words(tokenizer: Tokenizer, text: str) -> list[str]:
     """Return the words of a text as the tokenizer's model gets them."""
     normal = tokenizer.normalizer.normalize_str(text) if tokenizer.normalizer else text
-    if tokenizer.pre_tokenizer:
-        return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal)]
-    return re.findall("▁?[^▁]+", normal)  # SentencePiece's BPE gets whole texts
+    cut = tokenizer.pre_tokenizer
+    parts = [part for part, _ in cut.pre_tokenize_str(normal)] if cut else [normal]
+    # SentencePiece's BPE gets whole texts, in some models (Gemma) through a pre-tokenizer.
+    return [word for part in parts for word in re.findall("▁?[^▁]+", part)]
 
 
 def _indispensable(state: Mapping[str, Any], ids: Mapping[str, int], letters: Mapping[str, int]) -> set[int]:
