@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -106,22 +106,38 @@ def test_tight_batches_hold_every_row_once_in_few_tokens_and_few_shapes(
         assert len(rows) == n or rows is batches[-1][0]
 
 
+@given(
+    groups=st.lists(st.lists(st.integers(1, 90), min_size=ROW_STEP, max_size=ROW_STEP), min_size=1, max_size=6),
+    last=st.integers(1, ROW_STEP),
+    tokens=st.sampled_from([720, 1_000, 2_048]),
+)
+def test_no_other_batches_of_groups_of_rows_take_less_time(groups: list[list[int]], last: int, tokens: int) -> None:
+    lengths = [length for group in groups for length in group][: len(groups) * ROW_STEP - ROW_STEP + last]
+    step = 1 if -len(lengths) % ROW_STEP > len(lengths) // ROW_STEP else ROW_STEP
+    assert_least_time(lengths, tokens, step)
+
+
 @given(lengths=st.lists(st.integers(1, 90), min_size=1, max_size=7), tokens=st.sampled_from([100, 300, 2_048]))
-def test_no_other_batches_take_less_time(lengths: list[int], tokens: int) -> None:
+def test_no_other_batches_of_few_rows_take_less_time(lengths: list[int], tokens: int) -> None:
+    assert_least_time(lengths, tokens, 1)
+
+
+def assert_least_time(lengths: list[int], tokens: int, step: int) -> None:
+    """Assert that tight batches cost what the best of all ways costs to part ordered rows by groups of so many."""
     values = np.array(lengths, np.int32)
     longest = int(values.max())
 
-    def all_batches(columns: list[int]) -> Iterator[int]:
-        """Yield the cost of each way to part rows that are in order."""
-        if not columns:
-            yield 0
-        for n in range(1, len(columns) + 1):
-            if n == 1 or n * columns[0] <= tokens:
-                yield from (n * columns[0] + BATCH_COST + rest for rest in all_batches(columns[n:]))
+    @cache
+    def least(first: int) -> int:
+        """Return the least cost of the groups from one on."""
+        if first == len(columns):
+            return 0
+        fit = [n for n in range(1, len(columns) - first + 1) if n == 1 or n * step * columns[first] <= tokens]
+        return min(n * step * columns[first] + BATCH_COST + least(first + n) for n in fit)
 
-    columns = [min(-(-n // LENGTH_STEP) * LENGTH_STEP, longest) for n in sorted(lengths, reverse=True)]
+    columns = [min(-(-n // LENGTH_STEP) * LENGTH_STEP, longest) for n in sorted(lengths, reverse=True)[::step]]
     found = [n * columns + BATCH_COST for _, (n, columns) in tight_batches(values, tokens, longest)]
-    assert sum(found) == min(all_batches(columns))
+    assert sum(found) == least(0)
 
 
 def test_tight_batches_have_less_padding_and_few_shapes() -> None:
