@@ -1,6 +1,7 @@
 """The command line in processes of its own, so that tests can kill it.
 
-One process imports everything and forks a child for each command: a command then starts at once.
+One process imports everything, loads the tables of languages and letters, and forks a child for each command: a
+command then starts at once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,14 @@ def serve() -> None:
     import torch.utils.tensorboard
     import transformers.models.bert.modeling_bert
 
+    import distill.cli
     import distill.pipeline
+    import distill.plan
+    from distill import identify, scripts
 
     _ = (sentence_transformers, tensorboard, torch, transformers, distill)
+    identify.labels()  # these and the next take a second each
+    scripts.kinds(np.zeros(1, np.uint32))
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
