@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from accelerate import Accelerator
 from command import CommandServer
 from sentence_transformers import SentenceTransformer
 
+from distill import pipeline
 from distill.corpora import SentenceFilter, load_corpora
+from distill.errors import RunError
 from distill.matching import LayerMatching, layer_matching
 from distill.mixture import Step
-from distill.pipeline import embed_corpora, training_data
+from distill.pipeline import embed_corpora, make_accelerator, training_data
 from distill.recipe import load_recipe
 from distill.student import build_student
 from distill.teacher import load_teacher
@@ -137,3 +140,16 @@ def test_matching_needs_the_teachers_own_tokens_and_layers(
     assert ended.code == 2
     assert "student.layers.match" in ended.errors
     assert says in ended.errors
+
+
+def test_several_processes_are_refused_before_the_work(
+    write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = load_recipe(write_recipe(student=STUDENT))
+    make_accelerator(recipe)
+    two = SimpleNamespace(device=torch.device("cpu"), num_processes=2)
+    monkeypatch.setattr(pipeline, "_process_state", lambda: two)
+    with pytest.raises(RunError, match="2 processes") as error:
+        make_accelerator(recipe)
+    assert error.value.where == "student.layers.match"
+    make_accelerator(load_recipe(write_recipe()))
