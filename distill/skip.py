@@ -11,6 +11,7 @@ token, and the mean of the embedding layer's output; a `Dense` adds them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ from distill.teacher import Teacher
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import PreTrainedModel
+
+log = logging.getLogger("distill")
 
 MAX_PAIRS = 20_000
 """Most sentence pairs that the map is fitted to: it has only hidden × dimension weights."""
@@ -114,6 +117,14 @@ def without_skip(model: SentenceTransformer) -> SentenceTransformer:
         return model
     collect_states(model, on=False)
     return SentenceTransformer(modules=[*modules[: place - 1], Normalize()], device=str(model.device))
+
+
+def layers_of(model: SentenceTransformer, name: str) -> SentenceTransformer:
+    """Return a model without its skip connection, if it has one."""
+    bare = without_skip(model)
+    if bare is not model:
+        log.info("student: the skip connection of %s is left out; student.skip fits a new one", name)
+    return bare
 
 
 def collect_states(student: SentenceTransformer, *, on: bool) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
-from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,42 +18,26 @@ from transformers import PreTrainedModel
 
 from distill.attention import use_own_attention
 from distill.corpora import Corpus, english_columns
-from distill.encode import Vectors, encode, is_static
+from distill.earlier import check_known, earlier_student, known_counts
+from distill.encode import is_static
 from distill.errors import ModelError
 from distill.layers import keep_layers
 from distill.models import load_model, longest_input, token_embeddings
 from distill.recipe import PretrainedStudent, StaticStudent, StudentSection, TransplantStudent
 from distill.rows import Translations, start_rows
-from distill.skip import without_skip
-from distill.spread import spread, spread_over
+from distill.sides import piece_ids, texts_by_language, texts_of
+from distill.skip import layers_of
+from distill.spread import spread_over
 from distill.static import assemble, static_student
 from distill.teacher import Teacher
 from distill.trimming import POSITIONS_FROM_PADDING, plain_tokenizer, renumber_config, trim_vocabulary, with_backend
-from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings, unknown_share
+from distill.vocabulary import add_words, extended_tokenizer, replaced_tokenizer, spellings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
 
 log = logging.getLogger("distill")
-
-MAX_VOCABULARY_ROWS = 500_000
-"""Most rows of a corpus that a vocabulary is learnt from."""
-
-TEXTS_PER_BATCH = 10_000
-
-KNOWN_ROWS = 20_000
-"""Most rows of a corpus that show whether an earlier student knows its language."""
-
-MOST_UNKNOWN = 0.5
-"""A student knows a language if at most this share of its words are unknown."""
-
-COMPARED_TEXTS = 100
-LEAST_COSINE = 0.5
-"""A student is of a teacher if their vectors of so many English texts have at least this mean cosine."""
-
-ALWAYS = 10**9
-"""Occurrences of a piece that is not to change at all."""
 
 
 def build_student(
@@ -100,7 +83,7 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
         "student", section.model, revision=section.revision, trust_remote_code=section.trust_remote_code
     )
     check_encoder(f"student: {section.model}", student)
-    student = _layers_of(student, section.model)
+    student = layers_of(student, section.model)
     remember_sizes(student)
     limit = _position_limit(student)
     if limit and section.max_tokens > limit:
@@ -109,7 +92,7 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
         )
     student.max_seq_length = section.max_tokens
     if section.vocabulary.mode == "trim":
-        sides = (_texts(corpora, english=True), _texts(corpora, english=False))
+        sides = (texts_of(corpora, english=True), texts_of(corpora, english=False))
         trim_vocabulary(
             student,
             lambda: itertools.chain.from_iterable(side() for side in sides),
@@ -123,14 +106,6 @@ def _pretrained(section: PretrainedStudent, corpora: Sequence[Corpus]) -> Senten
             student[place] = Pooling(module.embedding_dimension, section.pooling)
     # Normalize is set by the teacher's, below; prompts are not kept: it is trained on plain sentences.
     return _with_modules(_without_normalize(student))
-
-
-def _layers_of(model: SentenceTransformer, name: str) -> SentenceTransformer:
-    """Return a model without its skip connection, if it has one."""
-    bare = without_skip(model)
-    if bare is not model:
-        log.info("student: the skip connection of %s is left out; student.skip fits a new one", name)
-    return bare
 
 
 def check_encoder(where: str, model: SentenceTransformer) -> None:
@@ -188,9 +163,9 @@ def transplant(
             does not know a language that is not to be added.
     """
     if section.model:
-        student = _earlier_student(section, section.model, teacher, corpora)
+        student = earlier_student(section, section.model, teacher, corpora)
     else:
-        student = _layers_of(copy.deepcopy(teacher.model), teacher.section.model)
+        student = layers_of(copy.deepcopy(teacher.model), teacher.section.model)
     where = f"student: {section.model}" if section.model else f"teacher: {teacher.section.model}"
     check_encoder(where, student)
     student.requires_grad_(True)
@@ -198,18 +173,18 @@ def transplant(
     new = [corpus for corpus in corpora if section.add is None or corpus.language in section.add]
     known = [corpus for corpus in corpora if section.add and corpus.language not in section.add]
     old_tokenizer = _tokenizer_of(student, where)
-    _check_known(old_tokenizer, section.model, known)
-    sides = (_texts(corpora, english=True), _by_language(new))
+    check_known(old_tokenizer, section.model, known)
+    sides = (texts_of(corpora, english=True), texts_by_language(new))
     size, min_count = section.vocabulary.size, section.vocabulary.min_count
     if section.vocabulary.mode == "replace":
         tokenizer = replaced_tokenizer(old_tokenizer, *sides, size=size, min_count=min_count)
     else:
-        known_texts = _texts(known, english=False)
+        known_texts = texts_of(known, english=False)
         tokenizer = extended_tokenizer(old_tokenizer, *sides, size=size, min_count=min_count, known=known_texts)
     n, width = token_embeddings(student).weight.shape
     if with_vectors:
-        known_counts = _known_counts(old_tokenizer, known, n) if section.model else None
-        rows = _start_rows(section, student, old_tokenizer, tokenizer, new, known_counts)
+        counts = known_counts(old_tokenizer, known, n) if section.model else None
+        rows = _start_rows(section, student, old_tokenizer, tokenizer, new, counts)
     else:
         rows = torch.zeros(tokenizer.get_vocab_size(), width)
     student.prompts, student.default_prompt_name = {}, None  # it is trained on plain sentences
@@ -224,84 +199,6 @@ def transplant(
     return student
 
 
-def _earlier_student(
-    section: TransplantStudent, name: str, teacher: Teacher, corpora: Sequence[Corpus]
-) -> SentenceTransformer:
-    """Return the student that is to learn more languages.
-
-    Raises:
-        ModelError: it is not of this teacher, as its vectors of the corpora's English sentences show.
-    """
-    student = load_model(
-        "student",
-        name,
-        revision=section.revision,
-        trust_remote_code=teacher.section.trust_remote_code,
-        to_trust="set teacher.trust_remote_code: true",
-    )
-    student = _layers_of(student, name)
-    own = student.get_embedding_dimension()
-    if own != teacher.dimension:
-        raise ModelError(
-            f"student: {name}",
-            f"its vectors have {own} dimensions",
-            expected=f"{teacher.dimension}, as those of its teacher",
-            hint="a student of fewer dimensions learns no more languages: name them in the recipe that makes it",
-        )
-    texts = list(itertools.islice(_texts(corpora, english=True, most=COMPARED_TEXTS)(), COMPARED_TEXTS))
-    if texts and (cosine := _mean_cosine(encode(student, texts), teacher.vectors(texts))) < LEAST_COSINE:
-        raise ModelError(
-            f"student: {name}",
-            f"a mean cosine of {cosine:.2f} between its vectors of English sentences and those of the teacher",
-            expected=f"at least {LEAST_COSINE}, as a student of {teacher.section.model} has",
-            hint="name the teacher that it was made from",
-        )
-    return student
-
-
-def _mean_cosine(some: Vectors, others: Vectors) -> float:
-    """Return the mean cosine of the rows of two matrices (n, dimension)."""
-    norms = np.linalg.norm(some, axis=1) * np.linalg.norm(others, axis=1)
-    return float(np.mean(np.einsum("nd,nd->n", some, others) / np.maximum(norms, 1e-12)))
-
-
-def _check_known(tokenizer: Tokenizer, name: str | None, known: Sequence[Corpus]) -> None:
-    """Check that an earlier student's tokenizer knows most words of the languages that it is not to learn.
-
-    Raises:
-        ModelError: it does not.
-    """
-    for language in dict.fromkeys(corpus.language for corpus in known if corpus.language != "en"):
-        own = [corpus for corpus in known if corpus.language == language]
-        share = unknown_share(tokenizer, _texts(own, english=False, most=KNOWN_ROWS))
-        if share > MOST_UNKNOWN:
-            raise ModelError(
-                "student.add",
-                f"{share:.0%} of the words of {language} are unknown to {name}",
-                expected="corpora of languages that it knows, or that it is to learn",
-                hint=f"add {language} to student.add",
-            )
-
-
-def _known_counts(tokenizer: Tokenizer, known: Sequence[Corpus], n: int) -> npt.NDArray[np.int64]:
-    """Return how often each of an earlier student's n embeddings occurs in the corpora of languages that it knows (n,).
-
-    There may be more embeddings than pieces.
-    """
-    counts = np.zeros(n, np.int64)
-    if all(corpus.language == "en" for corpus in known):
-        log.warning(
-            "student: no corpus of the languages that it knows: its pieces stay as they are, but new ones may change "
-            "how words of these languages are cut"
-        )
-        return counts + ALWAYS
-    texts = itertools.chain.from_iterable(_texts(known, english=side)() for side in (True, False))
-    while batch := list(itertools.islice(texts, TEXTS_PER_BATCH)):
-        ids = np.fromiter(itertools.chain.from_iterable(_pieces(tokenizer, batch)), np.int64)
-        counts += np.bincount(ids, minlength=len(counts))
-    return counts
-
-
 def _static(
     section: StaticStudent, teacher: Teacher, corpora: Sequence[Corpus], *, with_vectors: bool
 ) -> SentenceTransformer:
@@ -313,7 +210,7 @@ def _static(
     if not any(english_columns(corpus) for corpus in corpora):
         raise ModelError("student", "the corpora have no English texts to fit it to", hint="add parallel rows")
     vocabulary = section.vocabulary
-    sides = (_texts(corpora, english=True), _by_language(corpora))
+    sides = (texts_of(corpora, english=True), texts_by_language(corpora))
     old = _tokenizer_of(teacher.model, f"teacher: {teacher.section.model}")
     tokenizer = extended_tokenizer(old, *sides, size=vocabulary.size, min_count=vocabulary.min_count)
     tokenizer = add_words(tokenizer, *sides, most=vocabulary.words, min_count=vocabulary.min_count)
@@ -331,28 +228,6 @@ def _tokenizer_of(model: SentenceTransformer, where: str) -> Tokenizer:
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(where, "has no fast tokenizer", hint="use a student of kind: pretrained")
     return plain_tokenizer(tokenizer.backend_tokenizer)
-
-
-def _texts(corpora: Sequence[Corpus], *, english: bool, most: int = MAX_VOCABULARY_ROWS) -> Callable[[], Iterator[str]]:
-    """Return a function that iterates over the English texts, or the others, of the corpora's training rows.
-
-    Of each corpus it reads at most so many rows.
-    """
-
-    def iterate() -> Iterator[str]:
-        for corpus in corpora:
-            chosen = [(column in english_columns(corpus)) == english for column in corpus.columns]
-            for batch in corpus.batches(spread(corpus.train, most)):
-                for texts in itertools.compress(batch, chosen):
-                    yield from texts
-
-    return iterate
-
-
-def _by_language(corpora: Sequence[Corpus]) -> list[Callable[[], Iterator[str]]]:
-    """Return for each language a function that iterates over its texts in the corpora's training rows."""
-    languages = dict.fromkeys(corpus.language for corpus in corpora)
-    return [_texts([c for c in corpora if c.language == language], english=False) for language in languages]
 
 
 def _start_rows(
@@ -405,17 +280,12 @@ def _translations(
         found = Translations([], [])
         for corpus, rows in zip(own, chosen, strict=True):
             for english, non_english in corpus.batches(rows):
-                found.sources.extend(_pieces(old, english))
-                found.targets.extend(_pieces(new, non_english))
+                found.sources.extend(piece_ids(old, english))
+                found.targets.extend(piece_ids(new, non_english))
                 if section.vocabulary.mode == "replace":
-                    found.english.extend(_pieces(new, english))
+                    found.english.extend(piece_ids(new, english))
         translations.append(found)
     return translations or [Translations([], [])]
-
-
-def _pieces(tokenizer: Tokenizer, texts: list[str]) -> Iterator[array[int]]:
-    """Yield the piece ids of texts; as arrays, for lists take four times the memory."""
-    return (array("i", encoding.ids) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
 
 
 def _set_vocabulary(student: SentenceTransformer, old: Tokenizer, tokenizer: Tokenizer, rows: torch.Tensor) -> None:
