@@ -82,7 +82,7 @@ def write_recipe(tmp_path: Path, tiny_teacher: Path, tsv_corpus: Path) -> Callab
                 "checkpoint_every": 5,
                 "trackers": [],
             },
-            "evaluation": {"suites": ["everyday"]},
+            "evaluation": {"suites": ["everyday"], "pairs": ["en-uk"]},
         }
         recipe.update(sections)
         path = tmp_path / "small.yaml"
