@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics.pairwise import paired_cosine_distances
 
-from distill.encode import encode
+from distill.encode import EncodeTexts, Vectors, encode
 from distill.evaluate import evaluate
 from distill.models import package_folder
 from distill.neighbours import neighbours
@@ -41,13 +41,26 @@ def minilm() -> Any:
     return SentenceTransformer(str(PACKAGE), device="cpu")
 
 
-def scores(minilm: Any, found: StsSet | BitextSet) -> dict[str, float]:
-    return {score.metric: score.value for score in evaluate({"m": partial(encode, minilm)}, [found])}
+@pytest.fixture(scope="module")
+def own_vectors(minilm: Any) -> EncodeTexts:
+    """Return a function that encodes texts by this program, each once."""
+    known: dict[str, Vectors] = {}
+
+    def vectors(texts: Sequence[str]) -> Vectors:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, encode(minilm, new), strict=True))
+        return np.array([known[text] for text in texts])
+
+    return vectors
 
 
-def without_near_ties(minilm: Any, found: BitextSet) -> BitextSet:
+def scores(own_vectors: EncodeTexts, found: StsSet | BitextSet) -> dict[str, float]:
+    return {score.metric: score.value for score in evaluate({"m": own_vectors}, [found])}
+
+
+def without_near_ties(own_vectors: EncodeTexts, found: BitextSet) -> BitextSet:
     """Leave out the rows whose two nearest candidates, in either direction, are equally near but for rounding."""
-    first, second = (encode(minilm, texts) for texts in (found.first, found.second))
+    first, second = (own_vectors(texts) for texts in (found.first, found.second))
     rows = np.arange(len(first))
     while True:
         cosines = [near.similarity for near in neighbours(first[rows], second[rows], 2)]
@@ -59,12 +72,12 @@ def without_near_ties(minilm: Any, found: BitextSet) -> BitextSet:
 
 
 @pytest.mark.parametrize("name", ["sts/sts17/en-en.tsv", "sts/stsb-dev/en-en.tsv"])
-def test_sts_equals_scipy_on_the_models_own_vectors(minilm: Any, name: str) -> None:
+def test_sts_equals_scipy_on_the_models_own_vectors(minilm: Any, own_vectors: EncodeTexts, name: str) -> None:
     found = read_test_file(DATA / name)
     assert isinstance(found, StsSet)
     first, second = (minilm.encode(list(texts)) for texts in (found.first, found.second))
     cosines, dots = 1 - paired_cosine_distances(first, second), (first * second).sum(axis=1)
-    own = scores(minilm, found)
+    own = scores(own_vectors, found)
     assert own["spearman"] == pytest.approx(stats.spearmanr(found.gold, cosines).statistic, abs=1e-4)
     assert own["pearson"] == pytest.approx(stats.pearsonr(found.gold, cosines).statistic, abs=1e-4)
     assert own["spearman_dot"] == pytest.approx(stats.spearmanr(found.gold, dots).statistic, abs=1e-4)
@@ -72,7 +85,7 @@ def test_sts_equals_scipy_on_the_models_own_vectors(minilm: Any, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["ntrex/en-uk.tsv", "ntrex/en-de.tsv", "tatoeba/en-uk.tsv", "tatoeba/en-de.tsv"])
-def test_bitext_equals_mtebs_evaluator(minilm: Any, name: str) -> None:
+def test_bitext_equals_mtebs_evaluator(minilm: Any, own_vectors: EncodeTexts, name: str) -> None:
     pytest.importorskip("mteb")
     from datasets import Dataset
     from mteb._evaluators import BitextMiningEvaluator
@@ -85,9 +98,9 @@ def test_bitext_equals_mtebs_evaluator(minilm: Any, name: str) -> None:
     found = read_test_file(DATA / "bitext" / name)
     assert isinstance(found, BitextSet)
     found = replace(found, first=found.first[:MOST_ROWS], second=found.second[:MOST_ROWS])
-    found = without_near_ties(minilm, found)
+    found = without_near_ties(own_vectors, found)
     assert len(found.first) > 0.98 * MOST_ROWS
-    own = scores(minilm, found)
+    own = scores(own_vectors, found)
     model = SentenceTransformerEncoderWrapper(minilm)
     gold = [(number, number) for number in range(len(found.first))]
     columns = {"sentence1": list(found.first), "sentence2": list(found.second)}

@@ -104,18 +104,27 @@ def test_processes_write_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
-def test_ray_writes_the_same_bytes(tmp_path: Path) -> None:
+def test_ray_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
     import ray.cloudpickle
 
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # its workers cannot import tests
-    paths = write(tmp_path / "in", rows(500), 3)
-    expected = here(paths, tmp_path / "here")
-    assert clean_shards_with_ray(paths, tmp_path / "ray", RULES, ACROSS) == expected
-    assert contents(tmp_path / "ray") == contents(tmp_path / "here")
-    (tmp_path / "bad").mkdir()
-    pq.write_table(pa.table({"english": ["a"]}), tmp_path / "bad" / "a.parquet")
-    with pytest.raises(DataError, match="no column non_english"):
-        clean_shards_with_ray([tmp_path / "bad" / "a.parquet"], tmp_path / "ray2", RULES, ACROSS)
+    ended: list[None] = []
+    shutdown = ray.shutdown
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(None))  # a cluster takes half a minute to start
+    try:
+        paths = write(tmp_path / "in", rows(500), 3)
+        expected = here(paths, tmp_path / "here")
+        assert clean_shards_with_ray(paths, tmp_path / "ray", RULES, ACROSS) == expected
+        assert contents(tmp_path / "ray") == contents(tmp_path / "here")
+        assert len(ended) == 1
+        (tmp_path / "bad").mkdir()
+        pq.write_table(pa.table({"english": ["a"]}), tmp_path / "bad" / "a.parquet")
+        with pytest.raises(DataError, match="no column non_english"):
+            clean_shards_with_ray([tmp_path / "bad" / "a.parquet"], tmp_path / "ray2", RULES, ACROSS)
+        assert len(ended) == 1  # it was connected already
+    finally:
+        shutdown()
 
 
 def contents(out: Path) -> dict[str, bytes]:
