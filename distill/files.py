@@ -82,7 +82,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        sync_files(temporary)
         temporary.rename(path)
+        sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -108,3 +110,10 @@ def file_checksum(path: Path) -> str:
 def sync_file(path: Path) -> None:
     """Make a file's content durable."""
     sync_folder(path)
+
+
+def sync_files(folder: Path) -> None:
+    """Make the content of all files below a folder durable."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync_file(path)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from distill.errors import RunError
-from distill.files import disk_errors, file_checksum, sync_file, sync_folder, write_atomically
+from distill.files import disk_errors, file_checksum, sync_file, sync_files, sync_folder, write_atomically
 from distill.recipe import Recipe
 
 log = logging.getLogger("distill")
@@ -269,9 +269,7 @@ class RunDirectory:
 
     def publish(self, temporary: Path, final: Path) -> None:
         """Put a whole folder in the place of an older one."""
-        for path in temporary.rglob("*"):
-            if path.is_file():
-                sync_file(path)
+        sync_files(temporary)
         if final.exists():
             old = self.temporary("old")
             final.rename(old / "folder")
